@@ -1,0 +1,81 @@
+"""Digests of files on disk, remembered by path, size and time, so that a second run reads no image again."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from lpcm.store.digest import file_digest
+
+# A file changed twice within the clock's grain keeps its size and time: a digest is remembered only once
+# the file is older than this.
+_SETTLED_NS = 2_000_000_000
+
+
+class FileDigests:
+    """SHA-256 of files, kept in one SQLite file between runs.
+
+    A remembered digest is used only while the file's size, modification time and inode are the same.
+
+    Args:
+        path: the SQLite file; ``None`` remembers nothing beyond this object.
+
+    Example:
+        >>> with FileDigests(None) as files:
+        ...     len(files.digest(Path(__file__)))
+        64
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(str(path) if path else ":memory:", timeout=30)
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS files"
+            " (path TEXT PRIMARY KEY, size INTEGER, time INTEGER, inode INTEGER, digest TEXT) WITHOUT ROWID"
+        )
+        self._database.commit()
+
+    def digest(self, path: Path) -> str:
+        """Hex SHA-256 of one file. Raises ``OSError`` when it cannot be read."""
+        return self.digests([path])[0]
+
+    def digests(self, paths: Sequence[Path]) -> list[str]:
+        """Hex SHA-256 of many files, in their order."""
+        found: list[str] = []
+        fresh: list[tuple[str, int, int, int, str]] = []
+        for path in paths:
+            name = str(path.absolute())
+            status = path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            row = self._database.execute(
+                "SELECT digest FROM files WHERE path = ? AND size = ? AND time = ? AND inode = ?", (name, *stamp)
+            ).fetchone()
+            if row:
+                found.append(row[0])
+                continue
+            digest = file_digest(path)
+            found.append(digest)
+            if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+                fresh.append((name, *stamp, digest))
+        self._remember(fresh)
+        return found
+
+    def _remember(self, rows: Iterable[tuple[str, int, int, int, str]]) -> None:
+        rows = list(rows)
+        if rows:
+            with self._database:
+                self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
+
+    def close(self) -> None:
+        """Close the database; the object is of no use afterwards."""
+        self._database.close()
+
+    def __enter__(self) -> FileDigests:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
