@@ -1,0 +1,174 @@
+"""The encoders `lite0` and `lite0-raw` as lpcm sees them. Refuses to load weights before they are needed.
+
+Importing this module, building an encoder and asking for its digest import no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files as resources
+from typing import TYPE_CHECKING, Any
+
+from lpcm.errors import UsageError
+from lpcm.plugin.contracts import Canary, EncoderOptions, Preprocess, Resize
+from lpcm.plugin.records import Modality
+from lpcm.store.digest import digest_of
+from lpcm_lite.encoders import conse
+from lpcm_lite.encoders.weights import IMAGE_WEIGHTS, TEXT_WEIGHTS, beside, installed
+
+if TYPE_CHECKING:
+    import torch
+
+    from lpcm_lite.encoders.image_tower import ImageTower
+    from lpcm_lite.encoders.text_tower import TextTower
+
+PREPROCESS = Preprocess(
+    size=224,
+    resize=Resize.SHORTEST,
+    resize_to=256,
+    interpolation="bicubic",
+    mean=(127 / 255, 127 / 255, 127 / 255),
+    std=(128 / 255, 128 / 255, 128 / 255),
+)
+"""As the weights were trained: (byte - 127) / 128, and TensorFlow's usual evaluation crop at 224 pixels."""
+
+_SCHEME = 1
+"""Raise it when code here changes the features that the same files give."""
+
+
+class Lite0Raw:
+    """EfficientNet-Lite0's pooled features: (n, 1280), not scaled.
+
+    Args:
+        options: of the user.
+
+    Raises:
+        UsageError: when an argument or a weights file was given: the weights come from a package.
+    """
+
+    name = "lite0-raw"
+    dim = 1280
+    modalities = frozenset({Modality.IMAGE})
+    unit_norm = False
+    preprocess: Preprocess | None = PREPROCESS
+
+    def __init__(self, options: EncoderOptions) -> None:
+        if options.argument:
+            raise UsageError(
+                f"encoder {self.name!r} takes nothing after a colon: given {options.argument!r}",
+                f"--encoder {self.name}",
+            )
+        if options.weights is not None:
+            raise UsageError(
+                f"encoder {self.name!r} has its own weights, pinned by digest: given --weights {options.weights}",
+                f"For other weights of the architecture: --encoder timm:tf_efficientnet_lite0 --weights {options.weights}",
+            )
+        self._options = options
+        self.precision = options.precision
+        self.canary = recorded_canary(self.name)
+
+    def digest(self) -> str:
+        """Hex digest of weights, preprocessing, precision and the packages that turn them into features."""
+        return digest_of(
+            {
+                "encoder": self.name,
+                "scheme": _SCHEME,
+                "weights": self.weights_digest(),
+                "preprocess": self.preprocess,
+                "precision": self.precision,
+                **self._facts(),
+            }
+        )
+
+    def weights_digest(self) -> str:
+        """Hex digest of the weights alone."""
+        return self._options.files.digest(IMAGE_WEIGHTS.verified(self._options.files))
+
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Pooled features: (n, 3, 224, 224) float32 -> (n, 1280) float32."""
+        return self._images.features(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Refused: this encoder has no text tower."""
+        raise UsageError("encoder 'lite0-raw' reads no text", "--encoder lite0 reads images and text")
+
+    def _facts(self) -> dict[str, Any]:
+        return {"packages": installed("efficientnet-lite-pytorch")}
+
+    @cached_property
+    def _images(self) -> ImageTower:
+        from lpcm_lite.encoders.image_tower import ImageTower
+
+        path = IMAGE_WEIGHTS.verified(self._options.files)
+        return ImageTower(path, self._options.device, self._options.precision)
+
+
+class Lite0(Lite0Raw):
+    """An ImageNet encoder and a sentence encoder joined by ConSE, not CLIP: (n, 384) unit vectors of both.
+
+    Args:
+        options: of the user.
+    """
+
+    name = "lite0"
+    dim = 384
+    modalities = frozenset({Modality.IMAGE, Modality.TEXT})
+    unit_norm = True
+
+    def weights_digest(self) -> str:
+        """Hex digest of the weights of both towers."""
+        text = self._options.files.digest(TEXT_WEIGHTS.verified(self._options.files))
+        return digest_of([super().weights_digest(), text])
+
+    def encode_images(self, images: torch.Tensor) -> torch.Tensor:
+        """Unit vectors in the space of texts: (n, 3, 224, 224) float32 -> (n, 384) float32."""
+        logits = self._images.logits(self._images.features(images))
+        return conse.mix(logits, self._class_vectors)
+
+    def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
+        """Unit vectors of texts, cut at 256 word pieces: n strings -> (n, 384) float32."""
+        return self._texts.features(texts)
+
+    def _facts(self) -> dict[str, Any]:
+        store = self._options.files
+        return {
+            "packages": installed(
+                "efficientnet-lite-pytorch", "sentence-transformers", "tokenizers", "transformers"
+            ),
+            "text": store.digests(beside(TEXT_WEIGHTS.locate())),
+            "classes": store.digest(conse.class_names_file()),
+            "top": conse.TOP,
+            "temperature": conse.TEMPERATURE,
+        }
+
+    @cached_property
+    def _texts(self) -> TextTower:
+        from lpcm_lite.encoders.text_tower import TextTower
+
+        path = TEXT_WEIGHTS.verified(self._options.files)
+        return TextTower(path.parent, self._options.device, self._options.precision)
+
+    @cached_property
+    def _class_vectors(self) -> torch.Tensor:
+        return self._texts.features(conse.class_names()).to(self._options.device)
+
+
+def lite0(options: EncoderOptions) -> Lite0:
+    """Build the embedded default encoder; weights are read at its first use."""
+    return Lite0(options)
+
+
+def lite0_raw(options: EncoderOptions) -> Lite0Raw:
+    """Build the encoder of pooled image features; weights are read at its first use."""
+    return Lite0Raw(options)
+
+
+def recorded_canary(name: str) -> Canary | None:
+    """Answers of an encoder to the probes, as ``python -m lpcm_lite.canary`` recorded them."""
+    saved = json.loads(resources("lpcm_lite").joinpath("canary.json").read_text(encoding="utf-8"))
+    if name not in saved["encoders"]:
+        return None
+    values = saved["encoders"][name]
+    return Canary(values={Modality(modality): tuple(numbers) for modality, numbers in values.items()})

