@@ -1,7 +1,7 @@
 """FastICA on whitened features. Refuses to hide a fit that did not converge.
 
 The whitening is our own (one eigen decomposition, shared with the controls); scikit-learn's FastICA then only
-iterates on it. Up to order and signs the answer is that of FastICA(whiten="unit-variance", whiten_solver="svd").
+iterates on it. Up to order and signs the answer is that of its whiten="unit-variance" with whiten_solver="svd".
 """
 
 from __future__ import annotations
@@ -77,14 +77,17 @@ class ICA(LinearDisentangler):
         if not converged:
             self.facts_.setdefault("warnings", []).append(
                 f"FastICA did not converge: after {estimator.n_iter_} iterations a direction still moves by"
-                f" {left:.1g} (tol {self.tol:g}); fewer components (k={k} now), more rows (n={len(whitened)} now)"
-                " or a larger max_iter may help"
+                f" {left:.1g} (tol {self.tol:g}); fewer components (k={k} now), more rows"
+                f" (n={len(whitened)} now) or a larger max_iter may help"
             )
         return rotation @ (spectrum.axes[:k] / spectrum.scales[:k, None])
 
 
 def change_of_next_step(rotation: NDArray[np.float64], whitened: NDArray[np.float64]) -> float:
-    """How far one more fixed-point step (Hyvarinen 1999, equation 20) would turn a direction: max of 1 - |cos|."""
+    """Measure how far one more fixed-point step would turn a direction: the largest 1 - |cos|.
+
+    Source: Hyvarinen 1999, equation 20, then symmetric decorrelation.
+    """
     g = np.tanh(whitened @ rotation.T)
     step = g.T @ whitened / len(whitened) - (1 - np.square(g)).mean(0)[:, None] * rotation
     u, _, vt = np.linalg.svd(step, full_matrices=False)

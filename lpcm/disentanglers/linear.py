@@ -48,7 +48,7 @@ class LinearDisentangler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:
-        """The (k, d) components; may add to ``facts_``."""
+        """Make the (k, d) components; may add to ``facts_``."""
         raise NotImplementedError
 
     def _note(self, notes: list[str]) -> None:
@@ -64,15 +64,19 @@ class LinearDisentangler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._need_fit()
         X = self._matching(X)
-        return ((X - self.mean_) @ self.components_.T).astype(np.float32)
+        components: NDArray[np.float32] = ((X - self.mean_) @ self.components_.T).astype(np.float32)
+        return components
 
     def inverse_transform(self, S: NDArray[np.floating]) -> NDArray[np.float32]:
         """(n, k) components back to the (n, d) features nearest to them: the least-squares inverse."""
         self._need_fit()
-        return (np.asarray(S) @ np.linalg.pinv(self.components_).T + self.mean_).astype(np.float32)
+        features: NDArray[np.float32] = (S @ np.linalg.pinv(self.components_).T + self.mean_).astype(
+            np.float32
+        )
+        return features
 
     def report(self) -> Mapping[str, Any]:
-        """What the row says of the fit: n, d, k, rank, whitening and what the method adds, as JSON values."""
+        """Tell the row of the fit: n, d, k, rank, whitening and what the method adds, as JSON values."""
         self._need_fit()
         return dict(self.facts_)
 
@@ -84,7 +88,8 @@ class LinearDisentangler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         X = checked(X)
         if X.shape[1] != self.n_features_in_:
             raise DataError(
-                f"features have width {X.shape[1]}: expected {self.n_features_in_}, as {type(self).__name__} was fitted on"
+                f"features have width {X.shape[1]}: expected {self.n_features_in_},"
+                f" as {type(self).__name__} was fitted on"
             )
         return X
 

@@ -1,4 +1,4 @@
-"""No disentangling: features as the encoder gives them, the baseline of every study. Refuses only what is not finite."""
+"""No disentangling: features as the encoder gives them, the baseline. Refuses only what is not finite."""
 
 from __future__ import annotations
 

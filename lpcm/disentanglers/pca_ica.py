@@ -1,4 +1,7 @@
-"""PCA(p), then FastICA(k): the paper's recipe. Since FastICA keeps the k first of the p axes, p >= k changes nothing else."""
+"""PCA(p), then FastICA(k): the paper's recipe. Refuses p < k.
+
+FastICA whitens the p components by taking the k first again, so any p >= k gives what FastICA(k) alone gives.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class PCAThenICA(ICA):
         p: principal components; ``None`` takes min(2 k, d, n - 1), at most the numerical rank.
         k, max_iter, tol, excess, random_state: as ``ICA``.
 
-    Source: "Beyond DAGs: A Latent Partial Causal Model for Multimodal Learning" (arXiv 2402.06223), section 5.
+    Source: "Beyond DAGs: A Latent Partial Causal Model for Multimodal Learning", arXiv 2402.06223, sec. 5.
     Whitening PCA(p) to k dimensions is whitening to k dimensions: the second cut takes the same axes.
     """
 

@@ -1,4 +1,4 @@
-"""A random rotation of PCA-whitening: what a disentangler that identifies nothing looks like. A control, not a method."""
+"""A random rotation of PCA-whitening: what identifying nothing looks like. A control, not a method."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RandomRotation(Whiten):
 
 
 def haar(k: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """An orthogonal (k, k) matrix drawn from the Haar measure on O(k)."""
+    """Draw an orthogonal (k, k) matrix from the Haar measure on O(k)."""
     q, r = np.linalg.qr(generator.standard_normal((k, k)))
     turned: NDArray[np.float64] = q * np.where(np.diag(r) < 0, -1.0, 1.0)
     return turned

@@ -1,4 +1,4 @@
-"""The principal axes of a feature matrix, computed once for every disentangler. Refuses features without information.
+"""The principal axes of a feature matrix, for every linear disentangler. Refuses features that do not vary.
 
 The eigen decomposition is that of the smaller Gram matrix, in float64: (n, n) or (d, d), never both.
 """
@@ -42,7 +42,7 @@ class Spectrum:
 
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> Spectrum:
-        """The spectrum of (n, d) features.
+        """Compute the spectrum of (n, d) features.
 
         The rows are first put into a canonical order, so that the answer does not depend on how they came.
 
@@ -92,7 +92,7 @@ class Spectrum:
             raise UsageError(f"{name} is {asked}: expected 1 or more components")
         if asked > self.rank and not cap:
             raise UsageError(
-                f"{name}={asked} components were asked of {n} rows of width {d} whose numerical rank is {self.rank}",
+                f"{name}={asked} components were asked of {n} rows of width {d} and numerical rank {self.rank}",
                 f"ask for {name} of at most {self.rank}, leave it out to have it chosen, or fit on more rows",
             )
         return self._capped(asked, f"{name}={asked}")
@@ -103,7 +103,7 @@ class Spectrum:
         return self.rank, [f"{what} was cut to the numerical rank {self.rank}"]
 
     def project(self, k: int, *, whiten: bool) -> NDArray[np.float64]:
-        """The rows on the first k axes, (n, k); with unit variance along each where ``whiten``."""
+        """Give the rows on the first k axes, (n, k); with unit variance along each where ``whiten``."""
         axes = self.axes[:k] / self.scales[:k, None] if whiten else self.axes[:k]
         projected = np.empty((len(self.rows), k))
         start = 0
@@ -114,7 +114,7 @@ class Spectrum:
 
 
 def checked(features: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The features, when they are an (n, d) matrix of finite floats.
+    """Return the features when they are an (n, d) matrix of finite floats.
 
     Raises:
         DataError: when they are not; it counts the rows and columns with NaN or infinity.
@@ -136,7 +136,7 @@ def checked(features: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def canonical_order(rows: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The rows sorted by their first four features that vary: summation order then no longer depends on the input."""
+    """Sort rows by their first four varying features, so that no sum depends on the order they came in."""
     varying = np.flatnonzero(rows.min(0) != rows.max(0))[:4] if len(rows) else np.zeros(0, np.intp)
     if len(varying) == 0:
         return rows

@@ -1,4 +1,4 @@
-"""PCA-whitening: the k directions of largest variance, each scaled to variance 1. The control that ICA must beat."""
+"""PCA-whitening: the k directions of largest variance, each scaled to variance 1. ICA must beat it."""
 
 from __future__ import annotations
 
