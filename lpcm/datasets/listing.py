@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 PHOTO = ("a photo of a {}.",)
+_FOUND = frozenset(("classes", "domains", "notes", "splits"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,18 @@ class ListedDataset(ABC):
         files: digests of files on disk.
         templates: prompts with one ``{}`` each.
         licence: of the images.
+
+    Attributes:
+        classes: class names in the order of the labels.
+        domains: names of the domains; empty when there are none.
+        splits: names of the splits that have samples, in the order train, val, test.
+        notes: what a reader of the results should know of how the samples were found.
     """
+
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    splits: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def __init__(
         self,
@@ -91,25 +103,16 @@ class ListedDataset(ABC):
                     )
         return found
 
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the labels."""
-        return self.listing.classes
-
-    @cached_property
-    def domains(self) -> tuple[str, ...]:
-        """Names of the domains; empty when there are none."""
-        return self.listing.domains
-
-    @cached_property
-    def splits(self) -> tuple[str, ...]:
-        """Names of the splits that have samples, in the order train, val, test."""
-        return tuple(split for split in SPLITS if self.listing.samples.get(split))
-
-    @cached_property
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of the results should know of how the samples were found."""
-        return self.listing.notes
+    def __getattr__(self, name: str) -> tuple[str, ...]:
+        # Reached only while the attribute is not there: plain attributes, as the contract has, found late.
+        if name not in _FOUND:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        found = self.listing
+        self.classes = found.classes
+        self.domains = found.domains
+        self.notes = found.notes
+        self.splits = tuple(split for split in SPLITS if found.samples.get(split))
+        return tuple(self.__dict__[name])
 
     @property
     def chance(self) -> float:

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from lpcm.plugin.contracts import ImageSource
     from lpcm.store.files import FileDigests
 
-IMAGE_SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm")
-    + (".tif", ".tiff", ".webp")
-)
+_SUFFIXES = ("bmp gif jfif jpe jpeg jpg", "pbm pgm png pnm ppm", "tif tiff webp")
+IMAGE_SUFFIXES = frozenset(f".{name}" for line in _SUFFIXES for name in line.split())
 """Suffixes, in lower case, of the files that count as images."""
 
 
