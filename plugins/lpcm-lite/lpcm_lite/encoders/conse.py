@@ -1,4 +1,4 @@
-"""Joining an ImageNet classifier with a sentence encoder without any training (ConSE). Refuses to tune itself.
+"""Joining an ImageNet classifier and a sentence encoder without training (ConSE). Refuses to tune itself.
 
 An image becomes the mean of the text vectors of its k most probable ImageNet classes, weighted by their
 probabilities, and scaled to unit norm: Norouzi et al., "Zero-Shot Learning by Convex Combination of Semantic
@@ -30,7 +30,7 @@ def class_names() -> tuple[str, ...]:
 
 
 def class_names_file() -> Path:
-    """The file that holds the class names, found without importing it (open_clip imports torch).
+    """Find the file that holds the class names without importing it (open_clip imports torch).
 
     Raises:
         MissingError: when open_clip is not installed.

@@ -25,7 +25,7 @@ class ImageTower:
     """
 
     def __init__(self, weights: Path, device: str, precision: Precision) -> None:
-        from efficientnet_lite_pytorch import EfficientNet
+        from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
 
         # On the meta device nothing is initialised, so that no global generator is touched.
         with torch.device("meta"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,7 +38,7 @@ class TextTower:
         self.model = model.eval().requires_grad_(False).to(DTYPES[precision])
 
     def features(self, texts: Sequence[str]) -> torch.Tensor:
-        """Unit vectors of texts, cut at 256 word pieces: n strings -> (n, 384) float32."""
+        """Encode texts as unit vectors, cut at 256 word pieces: n strings -> (n, 384) float32."""
         if not texts:
             return torch.empty(0, DIM)
         rows = self.model.encode(
@@ -51,10 +52,11 @@ def _quiet() -> Iterator[None]:
     # transformers draws a progress bar for 103 small tensors; the user asked for none.
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    bars: Any = logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            bars.enable_progress_bar()

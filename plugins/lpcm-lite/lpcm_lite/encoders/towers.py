@@ -66,8 +66,8 @@ class Lite0Raw:
             )
         if options.weights is not None:
             raise UsageError(
-                f"encoder {self.name!r} has its own weights, pinned by digest: given --weights {options.weights}",
-                f"For other weights of the architecture: --encoder timm:tf_efficientnet_lite0 --weights {options.weights}",
+                f"encoder {self.name!r} has its own weights, pinned by digest: given {options.weights}",
+                f"For others: --encoder timm:tf_efficientnet_lite0 --weights {options.weights}",
             )
         self._options = options
         self.precision = options.precision
@@ -91,7 +91,7 @@ class Lite0Raw:
         return self._options.files.digest(IMAGE_WEIGHTS.verified(self._options.files))
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Pooled features: (n, 3, 224, 224) float32 -> (n, 1280) float32."""
+        """Encode images as pooled features: (n, 3, 224, 224) float32 -> (n, 1280) float32."""
         return self._images.features(images)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -127,12 +127,12 @@ class Lite0(Lite0Raw):
         return digest_of([super().weights_digest(), text])
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
-        """Unit vectors in the space of texts: (n, 3, 224, 224) float32 -> (n, 384) float32."""
+        """Encode images as unit vectors in the space of texts: (n, 3, 224, 224) float32 -> (n, 384) float32."""
         logits = self._images.logits(self._images.features(images))
         return conse.mix(logits, self._class_vectors)
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Unit vectors of texts, cut at 256 word pieces: n strings -> (n, 384) float32."""
+        """Encode texts as unit vectors, cut at 256 word pieces: n strings -> (n, 384) float32."""
         return self._texts.features(texts)
 
     def _facts(self) -> dict[str, Any]:

@@ -28,5 +28,5 @@ TEXT_WEIGHTS = PackagedFile(
 
 
 def beside(weights: Path) -> list[Path]:
-    """Settings, vocabulary and tokenizer in the folder of a weights file: all JSON and text files, sorted."""
+    """List settings, vocabulary and tokenizer in the folder of a weights file: all JSON and text files."""
     return sorted(path for path in weights.parent.rglob("*") if path.suffix in (".json", ".txt"))
