@@ -1,7 +1,7 @@
 """FastICA on whitened features. Refuses to hide a fit that did not converge.
 
 The whitening is our own (one eigen decomposition, shared with the controls); scikit-learn's FastICA then only
-iterates on it. Up to order and signs the answer is that of its whiten="unit-variance" with whiten_solver="svd".
+iterates on it. Up to order and signs the answer is that of its own "unit-variance" whitening by SVD.
 """
 
 from __future__ import annotations

@@ -55,9 +55,7 @@ class Spectrum:
             raise DataError(f"a disentangler was given {n} row: expected at least 2 to fit on")
         constant = int((rows.min(0) == rows.max(0)).sum())
         if constant == d:
-            raise DataError(
-                f"all {d} features are constant over the {n} rows: there is nothing to disentangle"
-            )
+            raise DataError(f"all {d} features are constant over {n} rows: there is nothing to disentangle")
         mean = rows.mean(0, dtype=np.float64)
         if n <= d:
             centred = rows - mean
@@ -92,7 +90,7 @@ class Spectrum:
             raise UsageError(f"{name} is {asked}: expected 1 or more components")
         if asked > self.rank and not cap:
             raise UsageError(
-                f"{name}={asked} components were asked of {n} rows of width {d} and numerical rank {self.rank}",
+                f"{name}={asked} components were asked of {n} rows of width {d} and rank {self.rank}",
                 f"ask for {name} of at most {self.rank}, leave it out to have it chosen, or fit on more rows",
             )
         return self._capped(asked, f"{name}={asked}")
