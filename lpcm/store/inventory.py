@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lpcm.store.results import DamagedError, read_row
+
 # Parts of the store that lpcm can make again; downloaded data sets (data/) are never touched.
 _PARTS = ("features", "results", "canaries")
 
@@ -66,16 +68,16 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _result_damage(path: Path) -> str:
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        row = json.loads(read_row(path))
         outcomes = path.with_suffix(".safetensors").read_bytes()
-        expected = row["digests"]["outcomes"]
+    except DamagedError as error:
+        return str(error)
     except FileNotFoundError:
-        return "its outcomes are missing"
-    except (ValueError, KeyError, TypeError) as error:
-        return f"is no row: {error}"
-    if row.get("key") != path.stem:
+        return "has lost its outcomes"
+    if row["key"] != path.stem:
         return "is stored under another row's key"
-    return "" if hashlib.sha256(outcomes).hexdigest() == expected else "its outcomes do not match their SHA-256"
+    matches = hashlib.sha256(outcomes).hexdigest() == row["digests"]["outcomes"]
+    return "" if matches else "has outcomes that do not match their SHA-256"
 
 
 def _feature_damage(path: Path) -> str:

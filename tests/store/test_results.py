@@ -27,7 +27,7 @@ def test_an_unknown_key_has_no_row(store):
     assert store.get(KEY) is None
 
 
-@pytest.mark.parametrize("damage", ["row cut", "row gone", "outcomes cut", "outcomes gone", "outcomes flipped", "row is a list"])
+@pytest.mark.parametrize("damage", ["row cut", "row gone", "outcomes cut", "outcomes gone", "outcomes flipped", "row flipped"])
 def test_a_damaged_row_counts_as_absent(store, tmp_path, damage):
     store.put(KEY, ROW, TENSORS)
     row, outcomes = tmp_path / "ab" / f"{KEY}.json", tmp_path / "ab" / f"{KEY}.safetensors"
@@ -44,8 +44,8 @@ def test_a_damaged_row_counts_as_absent(store, tmp_path, damage):
             data = bytearray(outcomes.read_bytes())
             data[-1] ^= 1
             outcomes.write_bytes(bytes(data))
-        case "row is a list":
-            row.write_text("[]")
+        case "row flipped":
+            row.write_bytes(row.read_bytes().replace(b"0.5", b"0.9"))
     assert store.get(KEY) is None
 
 
