@@ -13,7 +13,7 @@ from lpcm.datasets.coop import read_coop_split
 from lpcm.datasets.download import DownloadableDataset
 from lpcm.datasets.folder import SPLIT_KEY, SPLIT_NOTE, look_into
 from lpcm.datasets.listing import Listing
-from lpcm.datasets.names import pretty
+from lpcm.datasets.names import pretty, some
 from lpcm.datasets.sources import FileImage
 from lpcm.datasets.splits import split_by_key
 from lpcm.errors import DataError
@@ -72,11 +72,11 @@ class Caltech101(DownloadableDataset):
         count = sum(map(len, found.values()))
         if there != set(names) or count != self.expected_images:
             missing, extra = sorted(set(names) - there), sorted(there - set(names))
+            where = f"{len(found)} of {len(names)} class folders of {images}"
             raise DataError(
-                f"{self.name}: {count} of {self.expected_images} images in {len(found)} of {len(names)} class "
-                f"folders of {images}"
-                + (f"; missing: {', '.join(missing[:3])}{', ...' if missing[3:] else ''}" if missing else "")
-                + (f"; not expected: {', '.join(extra[:3])}{', ...' if extra[3:] else ''}" if extra else ""),
+                f"{self.name}: {count} of {self.expected_images} images in {where}"
+                + (f"; missing: {some(missing)}" if missing else "")
+                + (f"; not expected: {some(extra)}" if extra else ""),
                 f"Fetch it anew (remove {images.parent} and type --allow-download), "
                 f"or use what is there as it is: folder:{images}",
             )

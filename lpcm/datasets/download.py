@@ -1,4 +1,4 @@
-"""Datasets that live under the data root and can be fetched. Refuses to fetch when offline, or to trust a half.
+"""Datasets that live under the data root and can be fetched. Refuses to fetch when offline, or to trust half.
 
 A download is made in a folder of another name beside the final one and renamed when it is whole, so that one
 which was killed is never taken for the data.
@@ -11,10 +11,13 @@ import shutil
 import tempfile
 from abc import abstractmethod
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar
+from urllib.error import URLError
 
 from lpcm.datasets.listing import PHOTO, ListedDataset, Listing
+from lpcm.datasets.names import some
 from lpcm.errors import DataError, MissingError
 from lpcm.plugin.contracts import DatasetOptions
 
@@ -57,20 +60,26 @@ class DownloadableDataset(ListedDataset):
         return self._read(self._folder())
 
     def _folder(self) -> Path:
+        folder = self._find()
+        if folder is None and self.offline:
+            raise self._missing()
+        return folder or self._download()
+
+    def _find(self) -> Path | None:
+        """The dataset's folder, when one is there and whole."""
         there = [self.root / name for name in self.folders if (self.root / name).is_dir()]
         for folder in there:
             if all((folder / part).exists() for part in self.parts):
                 return folder
-        if there:
-            missing = [part for part in self.parts if not (there[0] / part).exists()]
-            raise DataError(
-                f"{self.name}: {there[0]} is there but {' and '.join(missing)} in it {_are(missing)} missing; "
-                f"it holds {_holds(there[0])}. Expected:\n{self._drawn()}",
-                f"A download may have been cut off: complete it, or remove {there[0]} and type --allow-download.",
-            )
-        if self.offline:
-            raise self._missing()
-        return self._download()
+        if not there:
+            return None
+        first = there[0]
+        missing = some([part for part in self.parts if not (first / part).exists()])
+        raise DataError(
+            f"{self.name}: {first} is there, but lacks {missing}; it holds "
+            f"{some(sorted(path.name for path in first.iterdir())) or 'nothing'}. Expected:\n{self._drawn()}",
+            f"Perhaps a download was cut off: complete it, or remove {first} and type --allow-download.",
+        )
 
     def _missing(self) -> MissingError:
         looked = " and ".join(str(self.root / name) for name in self.folders)
@@ -90,30 +99,44 @@ class DownloadableDataset(ListedDataset):
         return "\n".join(lines + [f"      {line}" for line in self.tree.strip("\n").splitlines()])
 
     def _download(self) -> Path:
-        self.root.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{self.name}.", suffix=".partial", dir=self.root))
         try:
-            made = self._fetch(partial)
-            os.replace(partial / made, self.root / made)
+            self.root.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=f".{self.name}.", suffix=".partial", dir=self.root))
+        except OSError as error:
+            raise MissingError(
+                f"{self.root} cannot be written ({error.strerror})", "Type --data-root DIR"
+            ) from error
+        try:
+            self._place(partial / self._fetch(partial))
+        except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+            raise MissingError(
+                f"{self.name} could not be downloaded ({error}). Expected:\n{self._drawn()}",
+                "Try again with a network, or lay it out by hand and type --data-root DIR.",
+            ) from error
         except RuntimeError as error:  # torchvision's word for a wrong checksum
             raise DataError(
                 f"{self.name}: what was downloaded is not the official archive ({error})",
                 "Try again; if it stays so, the file has changed at its source: fetch it by hand.",
             ) from error
         except OSError as error:
-            if (
-                error.errno is not None
-                and not isinstance(error, ConnectionError)
-                and error.filename is not None
-            ):
-                raise  # the disk, not the network: full, or not writable
             raise MissingError(
-                f"{self.name} could not be downloaded ({error}). Expected:\n{self._drawn()}",
-                "Try again with a network, or lay it out by hand and type --data-root DIR.",
+                f"{self.name} could not be kept under {self.root} ({error.strerror or error})",
+                f"Unpacking it takes {3 * self.megabytes} MB; type --data-root DIR for another place.",
             ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        return self.root / made
+        found = self._find()
+        if found is None:
+            raise self._missing()
+        return found
+
+    def _place(self, made: Path) -> None:
+        target = self.root / made.name
+        try:
+            os.replace(made, target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster, and its copy is as good
+                raise
 
 
 def check_images(name: str, folder: Path, wanted: Sequence[str], source: str) -> None:
@@ -143,22 +166,9 @@ def check_images(name: str, folder: Path, wanted: Sequence[str], source: str) ->
             there = set(os.listdir(place))
             gone += [f"{parent}/{file}" if parent else file for file in names[parent] - there]
     if gone:
-        first = folders or sorted(gone)
-        what = "folders" if folders else "files"
-        more = f" and {len(first) - 3} more" if len(first) > 3 else ""
+        what = f"folders: {some(folders)}" if folders else f"files: {some(sorted(gone))}"
+        found = f"{len(wanted) - len(gone)} of the {len(wanted)} images"
         raise DataError(
-            f"{name}: {len(wanted) - len(gone)} of the {len(wanted)} images that {source} lists are in "
-            f"{folder}; missing {what}: {', '.join(first[:3])}{more}",
-            f"A download may have been cut off: fetch it anew, or make {source} fit.",
+            f"{name}: {found} that {source} lists are in {folder}; missing {what}",
+            f"Perhaps a download was cut off: fetch it anew, or make {source} fit.",
         )
-
-
-def _are(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
-
-
-def _holds(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    if not names:
-        return "nothing"
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 
 from lpcm.datasets.listing import SPLITS, ListedDataset, Listing
-from lpcm.datasets.names import checked_id, pretty, pretty_all
+from lpcm.datasets.names import checked_id, pretty, pretty_all, some
 from lpcm.datasets.sources import IMAGE_SUFFIXES, FileImage, is_image_name
 from lpcm.datasets.splits import split_by_key
 from lpcm.errors import DataError, MissingError, UsageError, nearest
@@ -120,7 +120,7 @@ class FolderDataset(ListedDataset):
             if split is None:
                 raise DataError(
                     f"{top.path / name} is not a split: expected train, val and test under {top.path}",
-                    "Move it away, or decide the layout: " + _asking(self.path, Layout.CLASSES),
+                    f"Move it away; if the folders are domains, say so: {_asking(self.path, Layout.DOMAINS)}",
                 )
             if split in found:
                 raise DataError(
@@ -199,8 +199,9 @@ def recognise(top: Folder) -> Layout:
     inner = list(top.inner())
     if any(folder.images for folder in inner):
         return Layout.CLASSES
-    if all(name.lower() in SPLIT_FOLDERS for name in top.folders):
-        return Layout.SPLITS
+    splits = {SPLIT_FOLDERS.get(name.lower()) for name in top.folders}
+    if None not in splits or ("train" in splits and splits & {"val", "test"}):
+        return Layout.SPLITS  # a foreign folder among them is named by the listing
     below = [set(folder.folders) for folder in inner]
     if not any(below):
         return Layout.CLASSES  # empty class folders: the listing names them
@@ -294,9 +295,9 @@ def _check_same_classes(path: Path, tree: Mapping[str, Folder], base: Path, name
 def _difference(expected: set[str], found: set[str]) -> str:
     parts = []
     if missing := sorted(expected - found):
-        parts.append(f"{len(missing)} missing ({', '.join(missing[:3])}{', ...' if missing[3:] else ''})")
+        parts.append(f"{len(missing)} missing ({some(missing)})")
     if extra := sorted(found - expected):
-        parts.append(f"{len(extra)} extra ({', '.join(extra[:3])}{', ...' if extra[3:] else ''})")
+        parts.append(f"{len(extra)} extra ({some(extra)})")
     return ", ".join(parts)
 
 

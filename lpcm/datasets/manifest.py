@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from lpcm.datasets.folder import SPLIT_FOLDERS, SPLIT_KEY, SPLIT_NOTE
 from lpcm.datasets.listing import SPLITS, ListedDataset, Listing
-from lpcm.datasets.names import checked_id, pretty_all
+from lpcm.datasets.names import checked_id, pretty_all, some
 from lpcm.datasets.sources import FileImage
 from lpcm.datasets.splits import split_by_key
 from lpcm.errors import DataError, MissingError, UsageError, nearest
@@ -124,8 +124,9 @@ class CsvDataset(ListedDataset):
         }.items():
             if any(values) and not all(values):
                 line = next(image.line for image in images.values() if not getattr(image, column))
+                share = f"{values.count('')} of {len(values)} images"
                 raise DataError(
-                    f"{self.path}, line {line}: {column} is empty in {values.count('')} of {len(values)} images",
+                    f"{self.path}, line {line}: no {column}, as in {share}",
                     f"Fill the column {column} in every row, or in none.",
                 )
         return images
@@ -184,14 +185,12 @@ class CsvDataset(ListedDataset):
             if not os.path.isfile(os.path.join(folder, path))
         ]
         if gone:
-            listed = ", ".join(f"{path} (line {line})" for path, line in gone[:3])
-            more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+            listed = some([f"{path} (line {line})" for path, line in gone])
             hint = f"Paths are relative to {self.path.parent.absolute()}."
             if any("\\" in path for path, _ in gone):
                 hint += " Write them with forward slashes."
             raise DataError(
-                f"{self.path}: {len(images) - len(gone)} of {len(images)} images found; "
-                f"missing: {listed}{more}",
+                f"{self.path}: {len(images) - len(gone)} of {len(images)} images found; missing: {listed}",
                 hint,
             )
 

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from lpcm.errors import DataError
 
+_SHOWN = 3  # names in a message: enough to see the pattern
+
 _NUMBER = re.compile(r"\d{2,}\.\s*(?=\D)")  # "001.Black_footed_Albatross", as CUB numbers its folders
 
 
@@ -41,6 +43,17 @@ def pretty_all(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return tuple(made), ()
     note = f"class names {', '.join(map(repr, clash))} read the same as words: prompts use the folder names"
     return tuple(name if counts[nice] > 1 else nice for name, nice in zip(names, made, strict=True)), (note,)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are.
+
+    Example:
+        >>> some(["a", "b", "c", "d", "e"])
+        'a, b, c and 2 more'
+    """
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def checked_id(name: str) -> str:

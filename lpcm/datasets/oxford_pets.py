@@ -95,4 +95,6 @@ class OxfordPets(DownloadableDataset):
         from torchvision.datasets import OxfordIIITPet
 
         OxfordIIITPet(os.fspath(into), download=True)
+        for archive in (into / "oxford-iiit-pet").glob("*.tar.gz"):
+            archive.unlink()
         return "oxford-iiit-pet"
