@@ -131,7 +131,7 @@ class LinearProbe:
             self._facts["objective_gap"] = solution.gap
         if not solution.converged:
             self._facts["warnings"] = [
-                f"logistic regression did not converge in {solution.iterations} iterations at C={facts['C']:g};"
+                f"the probe did not converge in {solution.iterations} iterations at C={facts['C']:g};"
                 " a larger linear-probe.max_iter may help"
             ]
         return self

@@ -160,7 +160,7 @@ class FewShot:
         return FittedFewShot(disentangler, adapter, facts, adapter.selection, tuple(warnings))
 
     def _settings(self, name: str) -> Mapping[str, Any]:
-        """What the protocol asks of ``name``, which may be spelt ``distribution:name``."""
+        """Look up what the protocol asks of ``name``, which may be spelt ``distribution:name``."""
         return next((self.settings[part] for part in name.split(":") if part in self.settings), {})
 
     def _unmixing_rows(
@@ -213,7 +213,7 @@ class FittedFewShot:
 
 
 def _own_validation(bench: Bench) -> Block | None:
-    return bench.block("val") if "val" in bench.splits() else None  # type: ignore[attr-defined]
+    return bench.block("val") if "val" in bench.splits() else None
 
 
 def _prompts_in_space(bench: Bench, disentangler: Disentangler) -> TextPrompts | None:

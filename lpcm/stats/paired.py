@@ -1,0 +1,75 @@
+"""Paired differences: two methods on the very same samples. Refuses outcomes that do not belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lpcm.errors import DataError
+from lpcm.keys import Key
+from lpcm.stats.intervals import RESAMPLES, Interval, Method, per_sample, resampled_means
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of two means over the same samples.
+
+    Args:
+        value: mean of the first minus mean of the second.
+        interval: of the difference; ``None`` for a single sample.
+        p_value: two-sided, of no difference; 1 for a single sample.
+        n: samples.
+    """
+
+    value: float
+    interval: Interval | None
+    p_value: float
+    n: int
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether 0 lies outside the interval."""
+        return self.interval is not None and not self.interval.low <= 0 <= self.interval.high
+
+
+def paired_bootstrap(
+    first: ArrayLike, second: ArrayLike, key: Key, level: float = 0.95, resamples: int = RESAMPLES
+) -> Difference:
+    """Bootstrap the difference of two methods over the samples that both answered.
+
+    Pairing removes what a sample's own difficulty adds to both: the interval is that of the per-sample
+    differences, far narrower than two intervals side by side suggest.
+
+    Args:
+        first: (n,) per-sample outcomes, or (s, n) of s seeds, which are averaged.
+        second: those of the other method; its number of seeds may differ.
+        key: the draws.
+        level: coverage of the interval, in (0, 1).
+        resamples: how many.
+
+    Raises:
+        DataError: when the two are of different samples, or an outcome is not finite.
+
+    Source: Efron and Tibshirani 1993, chapters 13 and 15.
+
+    Example:
+        >>> paired_bootstrap([1, 1, 1, 0], [1, 0, 1, 0], Key.of(0)).value
+        0.25
+    """
+    a, b = per_sample(first), per_sample(second)
+    if len(a) != len(b):
+        raise DataError(f"the two methods have {len(a)} and {len(b)} samples: expected the same samples")
+    differences = a - b
+    value = float(differences.mean())
+    if len(differences) == 1:
+        return Difference(value, None, 1.0, 1)
+    means = resampled_means(differences, key, resamples)
+    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    # A draw that is exactly 0 speaks for neither side, and no p-value is 0: (count + 1) / (resamples + 1).
+    side = min(int((means <= 0).sum()), int((means >= 0).sum()))
+    p_value = min(1.0, 2 * (side + 1) / (resamples + 1))
+    return Difference(
+        value, Interval(float(low), float(high), level, Method.BOOTSTRAP, len(a)), p_value, len(a)
+    )
