@@ -35,24 +35,24 @@ class Interval:
 
     Args:
         low, high: its ends, in the units of the estimate.
-        level: coverage asked for, in (0, 1).
+        confidence: coverage asked for, in (0, 1).
         method: how it was made.
         n: what it was made from: seeds, or samples.
     """
 
     low: float
     high: float
-    level: float
+    confidence: float
     method: Method
     n: int
 
 
-def student_t(values: Sequence[float] | NDArray[np.float64], level: float = 0.95) -> Interval | None:
+def student_t(values: Sequence[float] | NDArray[np.float64], confidence: float = 0.95) -> Interval | None:
     """Interval of the mean of independent values, such as scores of several seeds.
 
     Args:
         values: (s,) scores.
-        level: coverage, in (0, 1).
+        confidence: coverage, in (0, 1).
 
     Returns:
         mean -+ t * sd / sqrt(s), with the standard deviation divided by s - 1 and Student's t for s - 1
@@ -69,29 +69,29 @@ def student_t(values: Sequence[float] | NDArray[np.float64], level: float = 0.95
         >>> round(interval.low, 3), round(interval.high, 3)
         (0.67, 0.77)
     """
-    _check_level(level)
+    _check(confidence)
     x = _finite(values, 1)
     if len(x) == 1:
         return None
-    half = float(stdtrit(len(x) - 1, 0.5 + level / 2) * x.std(ddof=1) / np.sqrt(len(x)))
+    half = float(stdtrit(len(x) - 1, 0.5 + confidence / 2) * x.std(ddof=1) / np.sqrt(len(x)))
     mean = float(x.mean())
-    return Interval(mean - half, mean + half, level, Method.STUDENT_T, len(x))
+    return Interval(mean - half, mean + half, confidence, Method.STUDENT_T, len(x))
 
 
 def bootstrap(
-    outcomes: ArrayLike, key: Key, level: float = 0.95, resamples: int = RESAMPLES
-) -> Interval | None:
+    outcomes: ArrayLike, key: Key, confidence: float = 0.95, resamples: int = RESAMPLES
+) -> Interval:
     """Percentile bootstrap interval of a mean over samples.
 
     Args:
         outcomes: (n,) per-sample outcomes, or (s, n) of s seeds on the same samples: those are averaged over
             the seeds first, since it is samples that are drawn again.
         key: the draws.
-        level: coverage, in (0, 1).
+        confidence: coverage, in (0, 1).
         resamples: how many.
 
     Returns:
-        the interval; ``None`` for a single sample.
+        the interval; of a single sample it has no width, and its ``n`` says why.
 
     Raises:
         DataError: when there is no sample, or an outcome is not finite.
@@ -99,21 +99,21 @@ def bootstrap(
     Source: Efron 1979. A resampled mean depends only on how often each distinct outcome was drawn, so those
     counts are drawn at once from their multinomial distribution.
     """
-    _check_level(level)
+    _check(confidence)
     means = per_sample(outcomes)
-    if len(means) == 1:
-        return None
-    low, high = np.quantile(resampled_means(means, key, resamples), [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(low), float(high), level, Method.BOOTSTRAP, len(means))
+    low, high = np.quantile(
+        resampled_means(means, key, resamples), [0.5 - confidence / 2, 0.5 + confidence / 2]
+    )
+    return Interval(float(low), float(high), confidence, Method.BOOTSTRAP, len(means))
 
 
-def wilson(right: int, n: int, level: float = 0.95) -> Interval:
+def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share.
 
     Args:
         right: how many of
         n: trials succeeded.
-        level: coverage, in (0, 1).
+        confidence: coverage, in (0, 1).
 
     Raises:
         DataError: when not 0 <= right <= n with n of 1 or more.
@@ -125,14 +125,14 @@ def wilson(right: int, n: int, level: float = 0.95) -> Interval:
         >>> round(interval.low, 3), round(interval.high, 3)
         (0.49, 0.943)
     """
-    _check_level(level)
+    _check(confidence)
     if not (n >= 1 and 0 <= right <= n):
         raise DataError(f"{right} of {n} were right: expected 0 <= right <= n and n of 1 or more")
-    z = float(ndtri(0.5 + level / 2))
+    z = float(ndtri(0.5 + confidence / 2))
     share = right / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(max(0.0, centre - half), min(1.0, centre + half), level, Method.WILSON, n)
+    return Interval(max(0.0, centre - half), min(1.0, centre + half), confidence, Method.WILSON, n)
 
 
 def per_sample(outcomes: ArrayLike) -> NDArray[np.float64]:
@@ -170,6 +170,6 @@ def _finite(values: ArrayLike, at_least: int) -> NDArray[np.float64]:
     return x
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise UsageError(f"level is {level}: expected a coverage between 0 and 1, for example 0.95")
+def _check(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise UsageError(f"confidence is {confidence}: expected a coverage between 0 and 1, for example 0.95")

@@ -9,33 +9,38 @@ from numpy.typing import ArrayLike
 
 from lpcm.errors import DataError
 from lpcm.keys import Key
-from lpcm.stats.intervals import RESAMPLES, Interval, Method, per_sample, resampled_means
+from lpcm.stats.intervals import RESAMPLES, Method, per_sample, resampled_means
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of two means over the same samples.
+    """A difference of two means over the same samples, with its interval.
 
     Args:
         value: mean of the first minus mean of the second.
-        interval: of the difference; ``None`` for a single sample.
-        p_value: two-sided, of no difference; 1 for a single sample.
+        low, high: ends of the interval of the difference.
+        confidence: coverage asked for, in (0, 1).
+        method: how the interval was made.
+        p_value: two-sided, of no difference.
         n: samples.
     """
 
     value: float
-    interval: Interval | None
+    low: float
+    high: float
+    confidence: float
+    method: Method
     p_value: float
     n: int
 
     @property
     def excludes_zero(self) -> bool:
         """Whether 0 lies outside the interval."""
-        return self.interval is not None and not self.interval.low <= 0 <= self.interval.high
+        return not self.low <= 0 <= self.high
 
 
 def paired_bootstrap(
-    first: ArrayLike, second: ArrayLike, key: Key, level: float = 0.95, resamples: int = RESAMPLES
+    first: ArrayLike, second: ArrayLike, key: Key, confidence: float = 0.95, resamples: int = RESAMPLES
 ) -> Difference:
     """Bootstrap the difference of two methods over the samples that both answered.
 
@@ -46,7 +51,7 @@ def paired_bootstrap(
         first: (n,) per-sample outcomes, or (s, n) of s seeds, which are averaged.
         second: those of the other method; its number of seeds may differ.
         key: the draws.
-        level: coverage of the interval, in (0, 1).
+        confidence: coverage of the interval, in (0, 1).
         resamples: how many.
 
     Raises:
@@ -63,13 +68,9 @@ def paired_bootstrap(
         raise DataError(f"the two methods have {len(a)} and {len(b)} samples: expected the same samples")
     differences = a - b
     value = float(differences.mean())
-    if len(differences) == 1:
-        return Difference(value, None, 1.0, 1)
     means = resampled_means(differences, key, resamples)
-    low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
     # A draw that is exactly 0 speaks for neither side, and no p-value is 0: (count + 1) / (resamples + 1).
     side = min(int((means <= 0).sum()), int((means >= 0).sum()))
     p_value = min(1.0, 2 * (side + 1) / (resamples + 1))
-    return Difference(
-        value, Interval(float(low), float(high), level, Method.BOOTSTRAP, len(a)), p_value, len(a)
-    )
+    return Difference(value, float(low), float(high), confidence, Method.BOOTSTRAP, p_value, len(a))
