@@ -5,6 +5,8 @@ Loaders give only ``_list``; what follows from the list (splits, digest, chance,
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -144,19 +146,16 @@ class ListedDataset(ABC):
 
     @cached_property
     def _digest(self) -> str:
-        parts = []
+        parts = {}
         for split in self.splits:
             # In the order of the ids: how a file system lists a folder must not matter.
             samples = sorted(self.listing.samples[split], key=lambda sample: sample.id)
             sources = [sample.image for sample in samples if sample.image is not None]
             prints = iter(fingerprints(sources, self._files))
-            parts.append(
-                [
-                    split,
-                    [
-                        [s.id, s.label, s.domain, s.captions, None if s.image is None else next(prints)]
-                        for s in samples
-                    ],
-                ]
-            )
+            rows = [
+                (s.id, s.label, s.domain, s.captions, None if s.image is None else next(prints))
+                for s in samples
+            ]
+            # Plain JSON of plain values: digest_of looks at each value by itself, a second for 60,000 images.
+            parts[split] = hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
         return digest_of({"schema": 1, "classes": self.classes, "domains": self.domains, "samples": parts})

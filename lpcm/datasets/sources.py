@@ -5,6 +5,7 @@ Sources are pickled to worker processes, so they hold a path or raw bytes; Pillo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,8 +147,6 @@ class ArrayImage:
 
     def fingerprint(self, files: FileDigests) -> str:
         """Digest of pixels and shape."""
-        import hashlib
-
         return digest_of(["array", self.shape, hashlib.sha256(self.pixels).hexdigest()])
 
 
@@ -177,7 +176,8 @@ def fingerprints(images: Sequence[ImageSource], files: FileDigests) -> list[str]
         if isinstance(image, FileImage):
             found.append(known[image.path])
         elif isinstance(image, PackedImage):
-            found.append(digest_of(["packed", known[image.path], image.offset, image.shape]))
+            place = f"packed {known[image.path]} {image.offset} {image.shape}"
+            found.append(hashlib.sha256(place.encode()).hexdigest())
         else:
             found.append(image.fingerprint(files))
     return found
