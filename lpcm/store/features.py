@@ -156,6 +156,8 @@ class FeatureStore:
 
     def texts(self, encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
         """Features of texts, (q, d) float32, encoded where they are not kept yet."""
+        if isinstance(encoder, StoredFeatures):
+            return np.asarray(encoder.encode_texts(texts).numpy(), dtype=np.float32)
         parts = [np.zeros((0, encoder.dim), np.float32)]
         for start in range(0, len(texts), SHARD):
             shard = list(texts[start : start + SHARD])
