@@ -55,7 +55,7 @@ CLASSES = {
     "video": "video",
     "wifi": "wireless network",
 }
-"""First word -> class name. The rule: each that all four fonts use, for ``FEWEST`` names and icons or more."""
+"""First word -> class name. The rule: each that all four fonts use, for at least ``FEWEST`` names, icons."""
 
 FEWEST = (16, 36)
 """Names and icons that a class needs: 16 icons for train, 4 for val, the rest for test."""
