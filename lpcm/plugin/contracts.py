@@ -381,6 +381,10 @@ class Bench(Protocol):
     key: Key
     classes: tuple[str, ...]
 
+    def splits(self) -> Sequence[str]:
+        """Names of the dataset's splits that ``block`` hands out."""
+        ...
+
     def block(self, split: str) -> Block:
         """Features and labels of ``"train"`` or ``"val"``; raises ``SealError`` for ``"test"``."""
         ...
@@ -389,12 +393,15 @@ class Bench(Protocol):
         """Text features of the classes; ``None`` when the encoder reads no text."""
         ...
 
-    def disentangler(self, rows: NDArray[np.float32], key: Key) -> Disentangler:
-        """The cell's disentangler fitted on these rows; the same rows and key are fitted only once."""
+    def disentangler(self, rows: NDArray[np.float32], key: Key, **settings: Any) -> Disentangler:
+        """The cell's disentangler fitted on these rows; the same rows, key and settings are fitted only once.
+
+        ``settings`` are the task's own; those that the study sets go before them.
+        """
         ...
 
-    def adapter(self) -> Adapter:
-        """A new adapter of the cell's kind, with the study's settings."""
+    def adapter(self, **settings: Any) -> Adapter:
+        """A new adapter of the cell's kind; ``settings`` as for ``disentangler``."""
         ...
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -82,11 +84,10 @@ class Features:
             self._prompts = TextPrompts(means.astype(np.float32), classes)
         return self._prompts
 
-    def disentangler(self, name: str, rows: NDArray[np.float32], key: Key, make: Callable[[int], Disentangler]) -> Disentangler:
-        """A disentangler fitted on these rows; kept, since most cells of a study share it."""
-        address = digest_of([name, rows.shape, key.state.hex(), _digest_rows(rows)])
+    def disentangler(self, address: str, make: Callable[[], Disentangler]) -> Disentangler:
+        """A fitted disentangler, made once for each address, since most cells of a study share it."""
         if address not in self._disentanglers:
-            self._disentanglers[address] = make(key.random_state()).fit(rows)
+            self._disentanglers[address] = make()
         return self._disentanglers[address]
 
     def _read(self, split: str) -> tuple[NDArray[np.float32], list[Sample]]:
@@ -100,25 +101,35 @@ class Features:
         return extracted.features, [samples[i] for i in extracted.rows]
 
 
+@dataclass(frozen=True)
+class Maker:
+    """Makes the cell's disentangler or adapter.
+
+    Args:
+        name: full name of the offer.
+        attribute: what its loader resolved to.
+        settings: those of the study; they go before a task's.
+    """
+
+    name: str
+    attribute: Callable[..., Any]
+    settings: Mapping[str, Any]
+
+    def merged(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """A task's settings with the study's put before them."""
+        return {**settings, **self.settings}
+
+
 class CellBench:
     """The bench of one cell; see :class:`lpcm.plugin.contracts.Bench`."""
 
-    def __init__(
-        self,
-        features: Features,
-        seal: Seal,
-        key: Key,
-        disentangler_name: str,
-        make_disentangler: Callable[[int], Disentangler],
-        make_adapter: Callable[[], Adapter],
-    ) -> None:
+    def __init__(self, features: Features, seal: Seal, key: Key, disentangler: Maker, adapter: Maker) -> None:
         self.key = key
         self.classes = features.dataset.classes
         self._features = features
         self._seal = seal
-        self._disentangler_name = disentangler_name
-        self._make_disentangler = make_disentangler
-        self._make_adapter = make_adapter
+        self._disentangler = disentangler
+        self._adapter = adapter
 
     def splits(self) -> Sequence[str]:
         """Names of the splits that may be asked for."""
@@ -136,29 +147,30 @@ class CellBench:
         self._refuse_if_closed()
         return self._features.prompts()
 
-    def disentangler(self, rows: NDArray[np.float32], key: Key) -> Disentangler:
+    def disentangler(self, rows: NDArray[np.float32], key: Key, **settings: Any) -> Disentangler:
         """The cell's disentangler fitted on these rows."""
         self._refuse_if_closed()
-        return self._features.disentangler(self._disentangler_name, rows, key, self._make_disentangler)
+        maker, merged = self._disentangler, self._disentangler.merged(settings)
+        address = digest_of([maker.name, merged, key.state.hex(), rows.shape, _digest_rows(rows)])
 
-    def adapter(self) -> Adapter:
+        def make() -> Disentangler:
+            made: Disentangler = maker.attribute(random_state=key.random_state(), **merged)
+            return made.fit(rows)
+
+        return self._features.disentangler(address, make)
+
+    def adapter(self, **settings: Any) -> Adapter:
         """A new adapter of the cell's kind."""
         self._refuse_if_closed()
-        return self._make_adapter()
+        made: Adapter = self._adapter.attribute(**self._adapter.merged(settings))
+        return made
 
     def _refuse_if_closed(self) -> None:
         if self._seal.fitting_closed:
             raise SealError("a task went on fitting after fitting was closed")
 
 
-def settings_label(name: str, settings: Mapping[str, object]) -> str:
-    """A name that tells two settings of the same thing apart."""
-    return f"{name}?{digest_of(dict(settings))[:16]}"
-
-
 def _digest_rows(rows: NDArray[np.float32]) -> str:
-    import hashlib
-
     return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
 
 

@@ -24,6 +24,9 @@ from lpcm.study.spec import ALL, Study
 ROW_SCHEMA = 1
 """Version of the row; a change makes every cell run again."""
 
+_TASK_FLAGS = ("shots", "protocol", "fit_on")
+"""Fields of a study that are settings of those tasks that declare them."""
+
 _VERSIONS_THAT_MATTER = ("lpcm", "numpy", "scipy", "scikit-learn")
 
 
@@ -112,8 +115,6 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
 
     cells: list[PlannedCell] = []
     environment = {name: _version(name) for name in _VERSIONS_THAT_MATTER}
-    digests = {name: encoder.digest() for name, encoder in encoders.items() if name not in failures}
-    digests |= {name: dataset.digest() for name, dataset in datasets.items() if name not in failures}
     fit_file = _fit_file_digest(study, files)
     for task_name, task in tasks.items():
         axes = {
@@ -128,7 +129,8 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
             cell = Cell(axes={"task": task_name, **point})
             if not _adapter_fits(cell, host, pieces, encoders, study):
                 continue
-            error = next((failures[n] for n in (cell.axes["encoder"], cell.axes["dataset"]) if n in failures), None)
+            wanted = [(kind, cell.axes[kind.value]) for kind in (Kind.ENCODER, Kind.DATASET)]
+            error = next((failures[each] for each in wanted if each in failures), None)
             if error is not None:
                 cells.append(PlannedCell(cell, "", error))
                 continue
@@ -139,8 +141,8 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
                 "fit_file": fit_file,
                 "strict": study.strict,
                 "versions": environment,
-                "encoder": digests[cell.axes["encoder"]],
-                "dataset": digests[cell.axes["dataset"]],
+                "encoder": encoders[cell.axes["encoder"]].digest(),
+                "dataset": datasets[cell.axes["dataset"]].digest(),
             }
             for kind in (Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY):
                 if name := cell.axes.get(kind.value):
@@ -184,6 +186,10 @@ def _resolve(study: Study, host: PluginHost) -> dict[tuple[Kind, str], Piece]:
         for kind in (Kind.TASK, Kind.ENCODER, Kind.DATASET, Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY)
         for name in getattr(study, kind.value)
     }
+    for flag in _TASK_FLAGS:
+        takers = [p for (kind, _), p in pieces.items() if kind is Kind.TASK and any(x.name == flag for x in p.found.record.params)]
+        if getattr(study, flag) is not None and not takers:
+            raise UsageError(f"--{flag.replace('_', '-')}: {', '.join(study.task)} has no such setting", "leave it out")
     owners = {name for _, name in pieces} | {piece.found.record.name for piece in pieces.values()}
     for setting, _ in study.set:
         if not any(setting.startswith(f"{owner}.") for owner in owners):
@@ -199,13 +205,9 @@ def _piece(kind: Kind, name: str, host: PluginHost, study: Study) -> Piece:
     record = found.record
     settings = study.settings_of(record.name)
     if kind is Kind.TASK:
-        for flag in ("shots", "protocol", "fit_on"):
-            value = getattr(study, flag)
-            if value is None:
-                continue
-            if all(p.name != flag for p in record.params):
-                raise UsageError(f"task {record.name!r} has no --{flag.replace('_', '-')}")
-            settings.setdefault(flag, value)
+        for flag in _TASK_FLAGS:
+            if getattr(study, flag) is not None and any(p.name == flag for p in record.params):
+                settings.setdefault(flag, getattr(study, flag))
     if kind is Kind.DISENTANGLER and study.components is not None and any(p.name == "k" for p in record.params):
         settings.setdefault("k", study.components)
     params = {p.name: p for p in record.params}
@@ -237,18 +239,18 @@ def _open(
     pieces: Mapping[tuple[Kind, str], Piece],
     files: FileDigests,
     store: Path,
-) -> tuple[dict[str, Encoder], dict[str, Dataset], dict[str, LpcmError]]:
+) -> tuple[dict[str, Encoder], dict[str, Dataset], dict[tuple[Kind, str], LpcmError]]:
     """Encoders and datasets by name, and the reason for each that cannot be used: the others still run."""
     if study.weights is not None and len(study.encoder) > 1:
         raise UsageError("--weights goes with one encoder", f"given: {', '.join(study.encoder)}")
     offline = is_offline(study)
     encoders: dict[str, Encoder] = {}
     datasets: dict[str, Dataset] = {}
-    failures: dict[str, LpcmError] = {}
+    failures: dict[tuple[Kind, str], LpcmError] = {}
     for name in study.encoder:
-        piece = pieces[Kind.ENCODER, name]
-        options = EncoderOptions(
-            argument=piece.found.argument,
+        found = pieces[Kind.ENCODER, name].found
+        encoder_options = EncoderOptions(
+            argument=found.argument,
             weights=study.weights,
             device=study.device,
             precision=Precision(study.precision),
@@ -256,23 +258,25 @@ def _open(
             files=files,
         )
         try:
-            encoders[name] = host.load(piece.found)(options)
-            encoders[name].digest()
+            encoder: Encoder = host.load(found)(encoder_options)
+            encoder.digest()  # finds out now whether the weights are there
+            encoders[name] = encoder
         except LpcmError as error:
-            failures[name] = error
+            failures[Kind.ENCODER, name] = error
     for name in study.dataset:
-        piece = pieces[Kind.DATASET, name]
-        options_ = DatasetOptions(
-            argument=piece.found.argument,
+        found = pieces[Kind.DATASET, name].found
+        dataset_options = DatasetOptions(
+            argument=found.argument,
             root=study.data_root or store / "data",
             offline=offline or not study.allow_download,
             files=files,
         )
         try:
-            datasets[name] = host.load(piece.found)(options_)
-            datasets[name].digest()
+            dataset: Dataset = host.load(found)(dataset_options)
+            dataset.digest()
+            datasets[name] = dataset
         except LpcmError as error:
-            failures[name] = error
+            failures[Kind.DATASET, name] = error
     return encoders, datasets, failures
 
 

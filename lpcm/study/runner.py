@@ -28,7 +28,7 @@ from lpcm.study.spec import Study
 
 if TYPE_CHECKING:
     from lpcm.store.features import Extracted, FeatureStore
-    from lpcm.study.bench import Features
+    from lpcm.study.bench import Features, Maker
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Runner:
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         import numpy as np
 
-        from lpcm.study.bench import CellBench, settings_label
+        from lpcm.study.bench import CellBench
         from lpcm.study.seal import Seal
         from lpcm.study.summary import sample_interval
 
@@ -158,23 +158,11 @@ class Runner:
         features.block("train")  # read before the clock starts: the cost of a cell is its own
         start = time.perf_counter()
         task = plan.tasks[axes["task"]]
-        pieces = {
-            kind: piece_of(kind, axes[kind.value], self._host, plan.pieces, plan.study)
-            for kind in (Kind.DISENTANGLER, Kind.ADAPTER)
-        }
-        unmixer, adapter = pieces[Kind.DISENTANGLER], pieces[Kind.ADAPTER]
-        make_disentangler, make_adapter = self._host.load(unmixer.found), self._host.load(adapter.found)
+        makers = [self._maker(plan, kind, axes[kind.value]) for kind in (Kind.DISENTANGLER, Kind.ADAPTER)]
         dataset_digest = features.dataset.digest()
         key = Key.of(axes["seed"]).fold("cell", dataset_digest)
         seal = Seal(test_samples)
-        bench = CellBench(
-            features,
-            seal,
-            key,
-            settings_label(unmixer.found.offer.full_name, unmixer.settings),
-            lambda random_state, **more: make_disentangler(random_state=random_state, **{**more, **unmixer.settings}),
-            lambda **more: make_adapter(**{**more, **adapter.settings}),
-        )
+        bench = CellBench(features, seal, key, *makers)
         fitted: Fitted = task.fit(bench, axes)
         seal.close_fitting()
         predictions = np.asarray(fitted.predict(test_features))
@@ -198,6 +186,12 @@ class Runner:
             cost={"seconds": time.perf_counter() - start, "feature_seconds": features.seconds, "feature_bytes": features.bytes},
         )
         return row, {"outcomes": np.asarray(score.outcomes, np.float64), "predictions": predictions.astype(np.int64)}
+
+    def _maker(self, plan: Plan, kind: Kind, name: str) -> Maker:
+        from lpcm.study.bench import Maker
+
+        piece = piece_of(kind, name, self._host, plan.pieces, plan.study)
+        return Maker(piece.found.offer.full_name, self._host.load(piece.found), piece.settings)
 
     def _report(self, row: StoredRow | dict[str, Any] | None) -> None:
         if row is not None:
