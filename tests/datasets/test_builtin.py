@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +34,17 @@ def test_every_record_loads_a_dataset_that_agrees_with_it(record, options, tmp_p
     assert all(template.count("{}") == 1 for template in data.templates)
     if not record.takes:
         assert data.licence == record.licence
+
+
+@pytest.mark.parametrize("record", [r for r in RECORDS if r.classes], ids=lambda record: record.name)
+def test_the_page_on_datasets_says_what_the_record_says(record, options):
+    page = Path(__file__).parents[2] / "docs" / "datasets.md"
+    row = next(line for line in page.read_text().splitlines() if line.startswith(f"| `{record.name}` |"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2:5] == [str(record.classes), f"{record.images:,}", f"{100 / record.classes:.2g} %"]
+    assert cells[6] == record.licence
+    size = getattr(load(record, options, Path()), "megabytes", None)
+    assert cells[7] == (f"{size} MB" if size else "comes with scikit-learn")
 
 
 def test_digits_come_with_scikit_learn(options):
