@@ -77,9 +77,9 @@ class Sphere:
         return self.project(along * z + np.sqrt(1 - np.square(along)) * across)
 
     def project(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Divide each row by its norm, (n, d) -> (n, d); the origin, equally near to all points, goes to e1."""
+        """Divide each row by its norm, (n, d) -> (n, d); the origin, equally near to all, goes to e1."""
         z = self._checked(z)
-        # The largest entry is divided out first, or the squares of a tiny or huge row would vanish or overflow.
+        # The largest entry is divided out first, or squares of a tiny or huge row would vanish or overflow.
         peak = np.abs(z).max(1, keepdims=True)
         scaled = z / np.where(peak > 0, peak, 1)
         scaled[peak[:, 0] == 0, 0] = 1
@@ -87,7 +87,7 @@ class Sphere:
         return on_sphere
 
     def head(self, d_in: int) -> torch.nn.Module:
-        """Make a module (n, d_in) -> (n, d): a linear map where the widths differ, then division by the norm."""
+        """Make a module (n, d_in) -> (n, d): a linear map where the widths differ, then division by norm."""
         from lpcm.geometries.heads import SphereHead
 
         return SphereHead(d_in, self.dim)
