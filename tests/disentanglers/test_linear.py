@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
-from sklearn.base import clone
 from sklearn import decomposition
+from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from lpcm.disentanglers.ica import ICA
