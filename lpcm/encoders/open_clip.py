@@ -7,15 +7,14 @@ user can drop but not get back.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpcm.encoders.architectures import ALIASES, Plan, of_alias, of_pair
+from lpcm.encoders.towers import dtype_of, inference, private_init, refuse_absent_device
 from lpcm.encoders.weights import can_connect, differences, is_offline, locate, read_state
 from lpcm.errors import DataError, MissingError, UsageError
 from lpcm.plugin.contracts import Canary, EncoderOptions, Precision
@@ -65,17 +64,14 @@ class OpenClipEncoder:
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         """(n, 3, size, size) float32 -> (n, d) float32."""
-        import torch
-
-        with torch.inference_mode():
-            features: torch.Tensor = self._model.encode_image(images.to(self.device, self._dtype))
+        with inference(self.device):
+            ready = images.to(self.device, dtype_of(self.precision))
+            features: torch.Tensor = self._model.encode_image(ready)
             return features.float()
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """N texts -> (n, d) float32; what does not fit the context length is cut off."""
-        import torch
-
-        with torch.inference_mode():
+        with inference(self.device):
             features: torch.Tensor = self._model.encode_text(self._tokenizer(list(texts)).to(self.device))
             return features.float()
 
@@ -86,14 +82,6 @@ class OpenClipEncoder:
     def _libraries(self) -> tuple[str, ...]:
         timm = ("timm",) if "timm_model_name" in self._plan.config["vision_cfg"] else ()
         return ("open_clip_torch", *timm, *(("transformers",) if self._plan.tokenizer else ()))
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        import torch
-
-        return {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}[
-            self.precision
-        ]
 
     @cached_property
     def _model(self) -> Any:
@@ -157,34 +145,6 @@ vit_l14 = partial(_alias, "vit-l14")
 rn50 = partial(_alias, "rn50")
 rn101 = partial(_alias, "rn101")
 siglip_b16 = partial(_alias, "siglip-b16")
-
-
-def refuse_absent_device(device: str) -> None:
-    """Raise ``UsageError`` when torch sees no such device."""
-    import torch
-
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"--device {device}: torch {torch.__version__} sees no GPU", "Type: --device cpu")
-
-
-@contextmanager
-def private_init() -> Iterator[None]:
-    """Build a model inside: its random numbers and its log of having no weights are not noticed outside."""
-    import torch
-
-    root, silent = logging.getLogger(), logging.NullHandler()
-    root.addHandler(silent)  # else the first module-level logging.warning() installs a handler for good
-    root.addFilter(_says_something)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        root.removeFilter(_says_something)
-        root.removeHandler(silent)
-
-
-def _says_something(record: logging.LogRecord) -> bool:
-    return "No pretrained weights loaded" not in record.getMessage()
 
 
 def _built(arch: str, precision: Precision = Precision.FP32, device: str = "cpu") -> Any:

@@ -132,7 +132,8 @@ def rgb(image: Image, background: tuple[int, int, int] = (255, 255, 255)) -> Ima
     if image.mode in _WITH_ALPHA or "transparency" in image.info:
         from PIL import Image as Pillow
 
-        layer = image.convert("RGBA")
+        straight = image.convert("LA") if image.mode == "La" else image  # Pillow knows no other way from La
+        layer = straight.convert("RGBA")
         canvas = Pillow.new("RGBA", layer.size, (*background, 255))
         return Pillow.alpha_composite(canvas, layer).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -16,8 +16,8 @@ name               type                         meaning
 =================  ===========================  ===========================================================
 
 ``.npy`` holds ``features`` alone. Beside it, and beside any of the others, may lie ``NAME.csv`` with the
-columns ``id`` and ``label``, and if wanted ``split`` and ``domain``, a line a row. Without a split, samples of
-each class are divided by key, about 50 : 20 : 30. It refuses pickled arrays, and ids that are there twice.
+columns ``id`` and ``label``, and if wanted ``split`` and ``domain``, a line a row. Without a split, samples
+of each class are divided by key, about 50 : 20 : 30. It refuses pickled arrays, and ids that come twice.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lpcm.encoders.open_clip import private_init, refuse_absent_device
+from lpcm.encoders.towers import dtype_of, inference, private_init, refuse_absent_device
 from lpcm.encoders.weights import HubFile, locate, read_state
 from lpcm.errors import DataError, UsageError, nearest
-from lpcm.plugin.contracts import Canary, EncoderOptions, Precision, Preprocess, Resize
+from lpcm.plugin.contracts import Canary, EncoderOptions, Preprocess, Resize
 from lpcm.plugin.records import Modality
 from lpcm.store.digest import digest_of
 
@@ -91,10 +91,8 @@ class TimmEncoder:
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         """(n, 3, size, size) float32 -> (n, d) float32."""
-        import torch
-
-        with torch.inference_mode():
-            features: torch.Tensor = self._model(images.to(self.device, self._dtype))
+        with inference(self.device):
+            features: torch.Tensor = self._model(images.to(self.device, dtype_of(self.precision)))
             return features.float()
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -110,14 +108,6 @@ class TimmEncoder:
     def _files(self) -> tuple[str, ...]:
         name = self._config.hf_hub_filename
         return (name,) if name else _FILES
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        import torch
-
-        return {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}[
-            self.precision
-        ]
 
     @cached_property
     def _model(self) -> Any:
@@ -143,7 +133,7 @@ class TimmEncoder:
             ) from error
         classifier: Any = model
         classifier.reset_classifier(0)
-        return model.to(self.device, self._dtype).eval()
+        return model.to(self.device, dtype_of(self.precision)).eval()
 
 
 def preprocess_of(config: dict[str, Any]) -> Preprocess:
