@@ -86,7 +86,7 @@ class ICA(LinearDisentangler):
 def change_of_next_step(rotation: NDArray[np.float64], whitened: NDArray[np.float64]) -> float:
     """Measure how far one more fixed-point step would turn a direction: the largest 1 - |cos|.
 
-    Source: Hyvarinen 1999, equation 20, then symmetric decorrelation.
+    Source: Hyvarinen 1999, the step for sphered data, then symmetric decorrelation.
     """
     g = np.tanh(whitened @ rotation.T)
     step = g.T @ whitened / len(whitened) - (1 - np.square(g)).mean(0)[:, None] * rotation

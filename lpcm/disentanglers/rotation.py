@@ -14,7 +14,7 @@ class RandomRotation(Whiten):
 
     Args are those of ``Whiten``; ``random_state`` decides the rotation.
 
-    Source: F. Mezzadri, "How to generate random matrices from the classical compact groups", 2007, section 5:
+    Source: F. Mezzadri, "How to generate random matrices from the classical compact groups", 2007:
     the QR factor of a Gaussian matrix, with the signs of R's diagonal moved into Q, is Haar.
     """
 

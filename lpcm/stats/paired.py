@@ -57,7 +57,7 @@ def paired_bootstrap(
     Raises:
         DataError: when the two are of different samples, or an outcome is not finite.
 
-    Source: Efron and Tibshirani 1993, chapters 13 and 15.
+    Source: Efron and Tibshirani 1993, chapters 13 and 16.
 
     Example:
         >>> paired_bootstrap([1, 1, 1, 0], [1, 0, 1, 0], Key.of(0)).value

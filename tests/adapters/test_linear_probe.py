@@ -95,7 +95,7 @@ def test_a_probe_that_is_cut_short_warns():
 def test_scikit_learn_as_the_solver_gives_the_same_classifier(C):
     ours, theirs = (fitted(C=C, solver=solver, max_iter=2000) for solver in ("path", "sklearn"))
     first, second = (probe.logits(TEST[0]) - probe.logits(TEST[0])[:, :1] for probe in (ours, theirs))
-    # Logits are of order 4; scikit-learn stops at its default tol, a mean gradient of 1e-4 before the factor C.
+    # Logits are of order 4; scikit-learn stops at a mean gradient of 1e-4, before the factor C.
     np.testing.assert_allclose(first, second, atol=0.1)
     assert np.mean(first.argmax(1) == second.argmax(1)) > 0.99
 
