@@ -11,29 +11,39 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files as resources
 from pathlib import Path
+from typing import Any
 
 from lpcm.encoders.canary import PROBES, fingerprint
-from lpcm.plugin.contracts import EncoderOptions
+from lpcm.plugin.contracts import Encoder, EncoderOptions
 from lpcm.store.atomic import write_bytes
 from lpcm.store.files import FileDigests
 from lpcm_lite.encoders.towers import Lite0, Lite0Raw
 
 
+def record(encoders: Sequence[Encoder]) -> dict[str, Any]:
+    """What the packaged file holds: the answers of each encoder to the probes, as JSON values."""
+    answers = {encoder.name: fingerprint(encoder) for encoder in encoders}
+    return {
+        "probes": PROBES,
+        "encoders": {
+            name: {modality.value: list(values) for modality, values in found.items()}
+            for name, found in answers.items()
+        },
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compute the fingerprints and write them to the file given, or to the packaged one.
+    """Write the answers to the file given, or to the packaged one.
 
     Returns:
         Exit code: 0.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     path = Path(arguments[0]) if arguments else Path(str(resources("lpcm_lite").joinpath("canary.json")))
-    encoders = {}
     with FileDigests(None) as files:
-        for encoder in (Lite0(EncoderOptions(files=files)), Lite0Raw(EncoderOptions(files=files))):
-            answers = fingerprint(encoder)
-            encoders[encoder.name] = {modality.value: list(values) for modality, values in answers.items()}
-    write_bytes(path, (json.dumps({"probes": PROBES, "encoders": encoders}, indent=1) + "\n").encode())
-    print(f"recorded {', '.join(encoders)} in {path}")
+        found = record([Lite0(EncoderOptions(files=files)), Lite0Raw(EncoderOptions(files=files))])
+    write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
+    print(f"recorded {', '.join(found['encoders'])} in {path}")
     return 0
 
 
