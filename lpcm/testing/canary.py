@@ -1,4 +1,4 @@
-"""``python -m lpcm.testing.canary ENCODER`` prints an encoder's answers to the probes, to be kept as its canary.
+"""``python -m lpcm.testing.canary ENCODER`` prints an encoder's answers to the probes: its canary.
 
 Refuses to write anywhere: the author decides when an encoder is as it should be.
 """

@@ -1,4 +1,4 @@
-"""Small inputs for checks and tests: images, captions, latent pairs, rows of classes. Refuses to read a file."""
+"""Small inputs for checks and tests: images, captions, latent pairs, classes. Refuses to read a file."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def images_cross_to_workers(subject: Subject) -> None:
         data = pickle.dumps(sample.image)
         expect(
             len(data) <= _MOST_PICKLED,
-            f"image source of {sample.id!r} pickles to {len(data)} bytes: hold a path or encoded bytes, not pixels",
+            f"image source of {sample.id!r} pickles to {len(data)} bytes: hold a path or encoded bytes",
         )
         # These bytes were made on the line above: nothing from disk is unpickled.
         with sample.image.open() as one, pickle.loads(data).open() as other:

@@ -1,7 +1,7 @@
 """What a disentangler promises. Refuses to judge whether its components mean anything.
 
 Source: the contract ``lpcm.plugin.contracts.Disentangler``. A disentangler may declare ``equivariance``,
-a tuple of ``"translation"``, ``"scale"``, ``"rotation"``: fitted on rows that were moved so, it finds the same
+a tuple of ``"translation"``, ``"scale"``, ``"rotation"``: fitted on rows moved so, it finds the same
 components up to sign and order. What is declared is checked.
 """
 
