@@ -31,7 +31,10 @@ def test_a_number_and_its_text_are_different_names():
 
 def test_a_key_is_the_same_in_another_process():
     code = "from lpcm.keys import Key; print(Key.of(3).fold('shots', 16).generator().integers(0, 10**9))"
-    runs = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)}
+    runs = {
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    }
     assert runs == {f"{Key.of(3).fold('shots', 16).generator().integers(0, 10**9)}\n"}
 
 

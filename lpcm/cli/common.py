@@ -21,7 +21,10 @@ def host_of(arguments: argparse.Namespace) -> PluginHost:
 def add_store(command: argparse.ArgumentParser) -> None:
     """The ``--store`` flag."""
     command.add_argument(
-        "--store", metavar="DIR", type=Path, help="features and results (default: $LPCM_STORE or ~/.cache/lpcm)"
+        "--store",
+        metavar="DIR",
+        type=Path,
+        help="features and results (default: $LPCM_STORE or ~/.cache/lpcm)",
     )
 
 
@@ -45,4 +48,8 @@ def print_columns(rows: Iterable[Sequence[str]], heading: Sequence[str]) -> None
     table = [list(heading), *(list(map(str, row)) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(heading) - 1)]
     for row in table:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip())
+        print(
+            "  ".join(
+                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]
+            ).rstrip()
+        )

@@ -59,7 +59,11 @@ def examine(arguments: argparse.Namespace) -> dict[str, Any]:
 def _lines(facts: Any) -> list[str]:
     if isinstance(facts, dict):
         return [f"{name}: {_short(value)}" for name, value in facts.items()]
-    return [f"{f['name']} ({f['dist']} {f['version']}): {f['status']}" + (f", {f['reason']}" if f["reason"] else "") for f in facts]
+    return [
+        f"{f['name']} ({f['dist']} {f['version']}): {f['status']}"
+        + (f", {f['reason']}" if f["reason"] else "")
+        for f in facts
+    ]
 
 
 def _short(value: Any) -> str:

@@ -21,7 +21,9 @@ from lpcm.plugin.records import (
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The kind to list."""
-    command.add_argument("kind", metavar="KIND", choices=[k.plural for k in Kind], help=", ".join(k.plural for k in Kind))
+    command.add_argument(
+        "kind", metavar="KIND", choices=[k.plural for k in Kind], help=", ".join(k.plural for k in Kind)
+    )
     command.add_argument("--settings", action="store_true", help="also list what --set can change")
 
 
@@ -35,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     rows = []
     for offer in offers:
         takes = offer.record.takes
-        name = offer.shortest_name + (takes and (f"[:{takes[1:-1]}]" if takes.startswith("[") else f":{takes}"))
+        name = offer.shortest_name + (
+            takes and (f"[:{takes[1:-1]}]" if takes.startswith("[") else f":{takes}")
+        )
         rows.append((name, _fact(offer), offer.dist, offer.record.summary))
         if arguments.settings:
             for param in offer.record.params:
@@ -51,7 +55,10 @@ def _fact(offer: Offer) -> str:
         reads = "+".join(m.value for m in record.modalities)
         return f"{reads} {record.dim}-d" if record.dim else reads
     if isinstance(record, DatasetRecord):
-        parts = [f"{record.classes} classes" if record.classes else "", f"{record.images} images" if record.images else ""]
+        parts = [
+            f"{record.classes} classes" if record.classes else "",
+            f"{record.images} images" if record.images else "",
+        ]
         return ", ".join(p for p in parts if p)
     if isinstance(record, DisentanglerRecord):
         return record.role.value
@@ -60,7 +67,8 @@ def _fact(offer: Offer) -> str:
     if isinstance(record, GeometryRecord):
         return f"identifies {record.identifies}"
     if isinstance(record, MetricRecord):
-        return f"[{record.range[0]:g}, {record.range[1]:g}] {'higher' if record.higher_is_better else 'lower'} is better"
+        low, high = record.range
+        return f"[{low:g}, {high:g}] {'higher' if record.higher_is_better else 'lower'} is better"
     return ""
 
 
@@ -74,5 +82,7 @@ def _json(offer: Offer) -> dict[str, Any]:
         {"name": p.name, "help": p.help, "default": p.default, "type": p.type.__name__, "choices": p.choices}
         for p in offer.record.params
     ]
-    described: dict[str, Any] = jsonable({**record, "params": params, "plugin": offer.plugin, "dist": offer.dist, "full_name": offer.full_name})
+    described: dict[str, Any] = jsonable(
+        {**record, "params": params, "plugin": offer.plugin, "dist": offer.dist, "full_name": offer.full_name}
+    )
     return described

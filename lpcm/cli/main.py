@@ -47,7 +47,9 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"lpcm {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser, required=True)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False)
+        command = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False
+        )
         add_common(command)
         import_module(f"lpcm.cli.{name}").add_arguments(command)
     return parser
@@ -56,9 +58,19 @@ def build_parser() -> Parser:
 def add_common(command: argparse.ArgumentParser) -> None:
     """Flags that every command has."""
     group = command.add_argument_group("plugins and output")
-    group.add_argument("--plugin", action="append", default=[], metavar="FILE.py", help="load a one-file plugin; may be repeated")
     group.add_argument(
-        "--no-plugin", action="append", default=[], metavar="NAME", help="leave a plugin out before it is imported; may be repeated"
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="load a one-file plugin; may be repeated",
+    )
+    group.add_argument(
+        "--no-plugin",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="leave a plugin out before it is imported; may be repeated",
     )
     group.add_argument("--json", action="store_true", help="print JSON for machines")
 
@@ -70,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
             arguments.insert(0, "run")
         if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-            raise UsageError(f"no command is called {arguments[0]!r}", nearest(arguments[0], COMMANDS) or "type: lpcm-eval --help")
+            raise UsageError(
+                f"no command is called {arguments[0]!r}",
+                nearest(arguments[0], COMMANDS) or "type: lpcm-eval --help",
+            )
         parsed = build_parser().parse_args(arguments)
         code: int = import_module(f"lpcm.cli.{parsed.command}").run(parsed)
         return code
@@ -80,7 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(error.hint, file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("\nlpcm-eval: interrupted; finished cells are kept: type the same command again to go on", file=sys.stderr)
+        print(
+            "\nlpcm-eval: interrupted; finished cells are kept: type the same command again to go on",
+            file=sys.stderr,
+        )
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has left: not an error. Python would complain once more at exit.

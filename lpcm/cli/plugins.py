@@ -23,15 +23,23 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="list: every plugin and its state; check NAME: run the conformance checks on all that it offers; "
         "why NAME: what is wrong with it; new NAME --kind KIND: write a plugin that works",
     )
-    command.add_argument("name", nargs="?", metavar="NAME", help="plugin, distribution, or the name of the new one")
-    command.add_argument("--kind", choices=[k.value for k in Kind], help="kind of thing that the new plugin offers")
-    command.add_argument("--into", type=Path, default=Path(), metavar="DIR", help="folder for the new plugin (default: here)")
+    command.add_argument(
+        "name", nargs="?", metavar="NAME", help="plugin, distribution, or the name of the new one"
+    )
+    command.add_argument(
+        "--kind", choices=[k.value for k in Kind], help="kind of thing that the new plugin offers"
+    )
+    command.add_argument(
+        "--into", type=Path, default=Path(), metavar="DIR", help="folder for the new plugin (default: here)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the action."""
     if arguments.action != "list" and not arguments.name:
-        raise UsageError(f"plugins {arguments.action} needs a name", f"type: lpcm-eval plugins {arguments.action} NAME")
+        raise UsageError(
+            f"plugins {arguments.action} needs a name", f"type: lpcm-eval plugins {arguments.action} NAME"
+        )
     if arguments.action == "new":
         return _new(arguments)
     if arguments.kind:
@@ -45,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"api": list(API), "plugins": [describe(state) for state in host.states]})
         return EXIT_DONE
     rows = [
-        (s.name, s.status.value, s.dist, s.version, _offered(s) if s.status is Status.OK else s.reason) for s in host.states
+        (s.name, s.status.value, s.dist, s.version, _offered(s) if s.status is Status.OK else s.reason)
+        for s in host.states
     ]
     print_columns(rows, ("PLUGIN", "STATE", "FROM", "VERSION", "OFFERS"))
     for state in host.states:
@@ -73,7 +82,9 @@ def _offered(state: PluginState) -> str:
     for kind in Kind:
         names = [r.name for r in state.records if r.kind is kind]
         if names:
-            parts.append(f"{len(names)} {kind.plural}" if len(names) > 3 else f"{kind.value} {', '.join(names)}")
+            parts.append(
+                f"{len(names)} {kind.plural}" if len(names) > 3 else f"{kind.value} {', '.join(names)}"
+            )
     return "; ".join(parts) or "listens to runs"
 
 
@@ -81,7 +92,10 @@ def _why(arguments: argparse.Namespace, state: PluginState) -> int:
     if arguments.json:
         print_json({**describe(state), "traceback": state.traceback})
     else:
-        print(f"{state.name} ({state.dist} {state.version}) is {state.status.value}" + (f": {state.reason}" if state.reason else ""))
+        print(
+            f"{state.name} ({state.dist} {state.version}) is {state.status.value}"
+            + (f": {state.reason}" if state.reason else "")
+        )
         for note in state.notes:
             print(f"note: {note}")
         for record in state.records:
@@ -96,10 +110,15 @@ def _check(arguments: argparse.Namespace, state: PluginState) -> int:
 
     report = check_plugin(state)
     if arguments.json:
-        print_json({**describe(state), "checks": [c.as_json() for c in report.checks], "passed": report.passed})
+        print_json(
+            {**describe(state), "checks": [c.as_json() for c in report.checks], "passed": report.passed}
+        )
     else:
         for check in report.checks:
-            print(f"{check.outcome.value:7}  {check.subject}  {check.name}" + (f": {check.detail}" if check.detail else ""))
+            print(
+                f"{check.outcome.value:7}  {check.subject}  {check.name}"
+                + (f": {check.detail}" if check.detail else "")
+            )
         print(report.verdict)
     return EXIT_DONE if report.passed else EXIT_CELLS_FAILED
 
@@ -113,5 +132,11 @@ def _new(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"folder": str(folder)})
     else:
-        print(f"wrote {folder}; next:\n  pip install {folder}\n  pytest {folder}\n  lpcm-eval plugins check {arguments.name}")
+        print(f"wrote {folder}; next:")
+        for line in (
+            f"pip install {folder}",
+            f"pytest {folder}",
+            f"lpcm-eval plugins check {arguments.name}",
+        ):
+            print(f"  {line}")
     return EXIT_DONE

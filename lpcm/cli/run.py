@@ -21,16 +21,25 @@ if TYPE_CHECKING:
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """One flag a field of the study; see ``lpcm.study.spec``."""
-    command.add_argument("study", nargs="?", type=Path, metavar="STUDY.toml", help="study file; flags change its fields")
+    command.add_argument(
+        "study", nargs="?", type=Path, metavar="STUDY.toml", help="study file; flags change its fields"
+    )
     for f in fields(Study):
         flag = f"--{f.name.replace('_', '-')}"
         if isinstance(f.default, bool):
             command.add_argument(flag, action="store_true", default=None, help=f.metadata["help"])
         elif f.name == "set":
-            command.add_argument(flag, action="append", metavar=f.metadata["metavar"], help=f.metadata["help"])
+            command.add_argument(
+                flag, action="append", metavar=f.metadata["metavar"], help=f.metadata["help"]
+            )
         else:
             command.add_argument(flag, metavar=f.metadata["metavar"], help=_escaped(f.metadata["help"]))
-    command.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/NAME, the same for the same study)")
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run (default: runs/NAME, the same for the same study)",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress")
     add_store(command)
 
@@ -45,12 +54,16 @@ def run(arguments: argparse.Namespace) -> int:
         result = Runner(host_of(arguments), store_of(arguments), reporter).run(study, arguments.out)
     finally:
         reporter.close() if isinstance(reporter, TerminalReporter) else None
-    if all(row["status"] == "failed" and row["error"]["type"] == MissingError.__name__ for row in result.rows):
+    if all(
+        row["status"] == "failed" and row["error"]["type"] == MissingError.__name__ for row in result.rows
+    ):
         # Nothing could run: the reason is the answer, not an empty table.
         error = result.rows[0]["error"]
         raise MissingError(error["message"], error["hint"])
     if arguments.json:
-        print_json({"folder": str(result.folder), "exit_code": result.exit_code, "summary": list(result.summary)})
+        print_json(
+            {"folder": str(result.folder), "exit_code": result.exit_code, "summary": list(result.summary)}
+        )
     else:
         from rich.console import Console
 
@@ -88,7 +101,14 @@ class TerminalReporter(Reporter):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self._console = Console(stderr=True, soft_wrap=True)
         self._progress = Progress(
@@ -111,7 +131,9 @@ class TerminalReporter(Reporter):
         """Say how much there is to do."""
         self._cells = (done, cells)
         if done:
-            self.note(f"{done} of {cells} cells are in the store" + (": nothing to do" if done == cells else ""))
+            self.note(
+                f"{done} of {cells} cells are in the store" + (": nothing to do" if done == cells else "")
+            )
         if done < cells:
             self._progress.start()
             self._bars["cells"] = self._progress.add_task("cells", total=cells, completed=done, rate="")

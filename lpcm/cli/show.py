@@ -28,7 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
 
         from lpcm.report.table import print_run
 
-        print_run(Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty()), finished.rows, finished.summary)
+        print_run(
+            Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty()),
+            finished.rows,
+            finished.summary,
+        )
     return EXIT_CELLS_FAILED if failed else EXIT_DONE
 
 
@@ -38,4 +42,7 @@ def find_run(text: str) -> Path:
         if candidate.is_dir():
             return candidate
     known = [p.name for p in Path("runs").iterdir() if p.is_dir()] if Path("runs").is_dir() else []
-    raise UsageError(f"no run {text!r}: neither a folder nor a name in runs/", nearest(text, known) or f"in runs/: {', '.join(known) or 'nothing'}")
+    raise UsageError(
+        f"no run {text!r}: neither a folder nor a name in runs/",
+        nearest(text, known) or f"in runs/: {', '.join(known) or 'nothing'}",
+    )

@@ -264,7 +264,8 @@ class Geometry(Protocol):
     Attributes:
         dim: width of a latent vector as stored, d.
         similarity: what the contrastive loss uses there: ``"dot"``, ``"l1"``, ``"sqeuclidean"`` or ``"lp"``.
-        identifies: what a contrastive optimum recovers: ``"orthogonal"``, ``"permutation"``, ``"linear"``, ``"nothing"``.
+        identifies: what a contrastive optimum recovers: ``"orthogonal"``, ``"permutation"``, ``"linear"`` or
+            ``"nothing"``.
     """
 
     dim: int

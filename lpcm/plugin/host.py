@@ -131,7 +131,9 @@ class PluginHost:
             strict = os.environ.get("LPCM_STRICT_PLUGINS") == "1"
         points = entry_points(group=hookspecs.GROUP) if found is None else found
         candidates = [Candidate.from_entry_point(point) for point in points]
-        candidates.sort(key=lambda c: (c.name != CORE, c.dist, c.name))  # an order that no file system decides
+        candidates.sort(
+            key=lambda c: (c.name != CORE, c.dist, c.name)
+        )  # an order that no file system decides
         candidates += [candidate_from_file(path) for path in files]
         _refuse_unknown(without, candidates)
 
@@ -146,7 +148,10 @@ class PluginHost:
             if state.status is Status.OK:
                 modules[f"{state.dist}:{state.name}"] = module
             elif strict:
-                raise LpcmError(f"plugin {state.name!r} of {state.dist} is {state.status.value}: {state.reason}", state.traceback)
+                raise LpcmError(
+                    f"plugin {state.name!r} of {state.dist} is {state.status.value}: {state.reason}",
+                    state.traceback,
+                )
         return cls(states, modules)
 
     def offers(self, kind: Kind) -> list[Offer]:
@@ -174,7 +179,8 @@ class PluginHost:
         if named:
             choices = " or ".join(sorted(o.full_name + (f":{tail}" if tail else "") for o in named))
             raise UsageError(
-                f"{kind.value} {head!r} is offered by {' and '.join(sorted(o.dist for o in named))}", f"type {choices}"
+                f"{kind.value} {head!r} is offered by {' and '.join(sorted(o.dist for o in named))}",
+                f"type {choices}",
             )
         raise self._miss(kind, text, head)
 
@@ -200,7 +206,9 @@ class PluginHost:
             if name in (state.name, state.dist, f"{state.dist}:{state.name}"):
                 return state
         known = [s.name for s in self.states] + [s.dist for s in self.states]
-        raise UsageError(f"no plugin is called {name!r}", nearest(name, known) or "type: lpcm-eval plugins list")
+        raise UsageError(
+            f"no plugin is called {name!r}", nearest(name, known) or "type: lpcm-eval plugins list"
+        )
 
     def run_finished(self, record: RunRecord) -> list[str]:
         """Tell every plugin that a run ended; a plugin that fails is named in the returned lines."""
@@ -209,7 +217,9 @@ class PluginHost:
             try:
                 implementation.function(**({"record": record} if "record" in implementation.argnames else {}))
             except Exception as error:  # a broken exporter must not take the run's results with it
-                complaints.append(f"plugin {implementation.plugin_name} failed in lpcm_run_finished: {error!r}")
+                complaints.append(
+                    f"plugin {implementation.plugin_name} failed in lpcm_run_finished: {error!r}"
+                )
         return complaints
 
     def _miss(self, kind: Kind, text: str, head: str) -> LpcmError:
@@ -217,7 +227,8 @@ class PluginHost:
         for state in unusable:
             if head in (state.name, state.dist):
                 return MissingError(
-                    f"{kind.value} {text!r} comes from plugin {state.name!r}, which is {state.status.value}: {state.reason}",
+                    f"{kind.value} {text!r} comes from plugin {state.name!r}, "
+                    f"which is {state.status.value}: {state.reason}",
                     f"type: lpcm-eval plugins why {state.name}",
                 )
         owner = _OFFERED_BY.get((kind, head))
@@ -228,7 +239,10 @@ class PluginHost:
                 f"type: lpcm-eval plugins why {owners[0].name}",
             )
         if owner:
-            return MissingError(f"{kind.value} {text!r} comes from {owner}, which is not installed", f"type: pip install {owner}")
+            return MissingError(
+                f"{kind.value} {text!r} comes from {owner}, which is not installed",
+                f"type: pip install {owner}",
+            )
         known = [o.record.name for o in self._offers[kind]]
         hint = nearest(head, known) or f"type: lpcm-eval ls {kind.plural}"
         if unusable:
@@ -252,7 +266,9 @@ def _found(offer: Offer, argument: str) -> Found:
     takes, name = offer.record.takes, offer.record.name
     kind = offer.record.kind.value
     if argument and not takes:
-        raise UsageError(f"{kind} {name!r} takes nothing after a colon, got {argument!r}", f"type: {offer.shortest_name}")
+        raise UsageError(
+            f"{kind} {name!r} takes nothing after a colon, got {argument!r}", f"type: {offer.shortest_name}"
+        )
     if takes and not argument and not takes.startswith("["):
         raise UsageError(f"{kind} {name!r} needs {takes}", f"type: {offer.shortest_name}:{takes}")
     return Found(offer, argument)
@@ -270,9 +286,13 @@ def _with_conflicts(states: Sequence[PluginState]) -> Iterator[PluginState]:
     """States in which plugins that offer the same name are marked, each naming the other."""
     for state in states:
         reasons = []
-        same_entry = [s for s in states if s is not state and s.name == state.name and s.status is not Status.BLOCKED]
+        same_entry = [
+            s for s in states if s is not state and s.name == state.name and s.status is not Status.BLOCKED
+        ]
         if same_entry and state.status is not Status.BLOCKED:
-            reasons.append(f"the plugin name {state.name!r} is also used by {', '.join(s.dist for s in same_entry)}")
+            reasons.append(
+                f"the plugin name {state.name!r} is also used by {', '.join(s.dist for s in same_entry)}"
+            )
         for record in state.records:
             for rival in _rivals(states, record, state):
                 reasons.append(
@@ -289,7 +309,12 @@ def _blocked(candidate: Candidate, only: Sequence[str] | None, without: Sequence
     names = (candidate.name, candidate.dist)
     if any(name in without for name in names):
         return "left out by --no-plugin"
-    if only is not None and candidate.name != CORE and not candidate.is_file and not any(n in only for n in names):
+    if (
+        only is not None
+        and candidate.name != CORE
+        and not candidate.is_file
+        and not any(n in only for n in names)
+    ):
         return "not among the plugins that LPCM_PLUGINS names"
     return ""
 
@@ -299,7 +324,8 @@ def _refuse_unknown(without: Sequence[str], candidates: Sequence[Candidate]) -> 
     for name in without:
         if name not in known:
             raise UsageError(
-                f"--no-plugin {name}: no plugin is called that", nearest(name, known) or f"installed: {', '.join(sorted(known))}"
+                f"--no-plugin {name}: no plugin is called that",
+                nearest(name, known) or f"installed: {', '.join(sorted(known))}",
             )
 
 

@@ -76,7 +76,9 @@ class Candidate:
     def from_entry_point(cls, point: EntryPoint) -> Candidate:
         """The plugin that an installed entry point names."""
         dist = point.dist
-        return cls(point.name, dist.name if dist else point.module, dist.version if dist else "unknown", point.load)
+        return cls(
+            point.name, dist.name if dist else point.module, dist.version if dist else "unknown", point.load
+        )
 
     def state(self, status: Status, reason: str = "", **more: Any) -> PluginState:
         """A state of this plugin."""
@@ -96,7 +98,8 @@ def candidate_from_file(path: Path) -> Candidate:
     path = path.expanduser()
     if not path.is_file() or path.suffix != ".py" or not path.stem.isidentifier():
         raise UsageError(
-            f"--plugin {path}: expected an existing Python file whose name is an identifier", "for example ./my_encoder.py"
+            f"--plugin {path}: expected an existing Python file whose name is an identifier",
+            "for example ./my_encoder.py",
         )
     path = path.resolve()
     spec = importlib.util.find_spec(path.stem)
@@ -135,12 +138,16 @@ def load_candidate(candidate: Candidate) -> tuple[PluginState, Any]:
     except (Exception, SystemExit) as error:  # whatever an outsider's module does, the others go on
         reason = f"{type(error).__name__}: {error}"
         trace = traceback.format_exc()
-        return candidate.state(Status.BROKEN, reason, traceback=trace, seconds=time.perf_counter() - start), None
+        return candidate.state(
+            Status.BROKEN, reason, traceback=trace, seconds=time.perf_counter() - start
+        ), None
 
     seconds = time.perf_counter() - start
     notes = [f"hook {name!r} is newer than this lpcm and is not called" for name in unknown]
     if seconds > SLOW_SECONDS:
-        notes.append(f"importing it took {seconds:.1f} s: name loaders lazily as 'module:attr' instead of importing them")
+        notes.append(
+            f"importing it took {seconds:.1f} s: name loaders lazily as 'module:attr' instead of importing them"
+        )
     return candidate.state(Status.OK, notes=tuple(notes), seconds=seconds, records=records), module
 
 
@@ -165,14 +172,21 @@ def _check_hooks(module: Any) -> list[str]:
     manager.add_hookspecs(hookspecs)
     known = [name for name in vars(hookspecs) if name.startswith("lpcm_")]
     for name in dir(module):
-        if name in known and callable(getattr(module, name)) and manager.parse_hookimpl_opts(module, name) is None:
+        if (
+            name in known
+            and callable(getattr(module, name))
+            and manager.parse_hookimpl_opts(module, name) is None
+        ):
             raise _Unfit(f"{name} is not marked: write @lpcm.plugin.hookimpl above it")
     marked = [name for name in dir(module) if manager.parse_hookimpl_opts(module, name) is not None]
     unknown = [name for name in marked if name not in known]
     newer_minor = getattr(module, "LPCM_API", hookspecs.API)[1] > hookspecs.API[1]
     if unknown and not newer_minor:
         hint = nearest(unknown[0], known)
-        raise _Unfit(f"unknown hook {unknown[0]!r}" + (f": {hint}" if hint else f": known are {', '.join(sorted(known))}"))
+        raise _Unfit(
+            f"unknown hook {unknown[0]!r}"
+            + (f": {hint}" if hint else f": known are {', '.join(sorted(known))}")
+        )
     if not marked:
         raise _Unfit(f"implements no hook: known are {', '.join(sorted(known))}")
     try:
@@ -191,7 +205,9 @@ def _records(module: Any) -> tuple[Record, ...]:
         expected = RECORD_TYPES[kind]
         given = hook()
         if isinstance(given, Record) or not hasattr(given, "__iter__"):
-            raise _Unfit(f"{kind.hook} returned {type(given).__name__}: expected to yield {expected.__name__}")
+            raise _Unfit(
+                f"{kind.hook} returned {type(given).__name__}: expected to yield {expected.__name__}"
+            )
         for record in given:
             if not isinstance(record, expected):
                 raise _Unfit(f"{kind.hook} yielded {type(record).__name__}: expected {expected.__name__}")

@@ -13,7 +13,9 @@ _HEADINGS = {"disentangler": "disentangler", "shots": "shots"}
 _SMALL = 0.00005  # differences below a hundredth of a point are printed as none
 
 
-def print_run(console: Console, rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]) -> None:
+def print_run(
+    console: Console, rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]
+) -> None:
     """Print one table a (task, encoder, dataset), then what failed and what to know.
 
     Args:
@@ -46,7 +48,16 @@ def _print_group(console: Console, title: str, rows: Sequence[Mapping[str, Any]]
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in varying:
         table.add_column(_HEADINGS.get(name, name), justify="right" if name == "shots" else "left")
-    for heading in (f"{done[0]['metric']} %", "95 % over seeds", "95 % over samples", "chance %", "n", "seeds", "vs whiten", "time"):
+    for heading in (
+        f"{done[0]['metric']} %",
+        "95 % over seeds",
+        "95 % over samples",
+        "chance %",
+        "n",
+        "seeds",
+        "vs whiten",
+        "time",
+    ):
         table.add_column(heading, justify="right")
     for row in done:
         table.add_row(
@@ -80,13 +91,18 @@ def _difference(difference: Mapping[str, Any] | None) -> str:
 
 def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """Whether ICA beats whitening beyond noise, in a sentence."""
-    compared = [row for row in rows if row.get("difference") and row["cell"].get("disentangler") in ("ica", "pca-ica")]
+    compared = [
+        row for row in rows if row.get("difference") and row["cell"].get("disentangler") in ("ica", "pca-ica")
+    ]
     if not compared:
         return ""
     above = sum(row["difference"]["low"] > 0 for row in compared)
     below = sum(row["difference"]["high"] < 0 for row in compared)
     if above == below == 0:
-        return f"ICA against PCA-whitening to the same width: no difference beyond noise in any of {len(compared)} comparisons."
+        return (
+            "ICA against PCA-whitening to the same width: no difference beyond noise "
+            f"in any of {len(compared)} comparisons."
+        )
     return (
         f"ICA against PCA-whitening: better beyond noise in {above}, worse in {below} of {len(compared)} comparisons "
         "(* marks a 95 % interval of the paired difference without 0)."
@@ -108,7 +124,9 @@ def _print_failures(console: Console, rows: Sequence[Mapping[str, Any]]) -> None
             failures.setdefault((row["error"]["message"], row["error"]["hint"]), []).append(row)
     for (message, hint), failed in failures.items():
         first = ", ".join(f"{name} {value}" for name, value in failed[0]["cell"].items())
-        console.print(f"[red]failed[/red] {len(failed)} of {len(rows)} cells, first: {first}", highlight=False)
+        console.print(
+            f"[red]failed[/red] {len(failed)} of {len(rows)} cells, first: {first}", highlight=False
+        )
         console.print(f"  {message}" + (f"\n  {hint}" if hint else ""), highlight=False, markup=False)
 
 

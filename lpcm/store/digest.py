@@ -27,7 +27,9 @@ def digest_of(value: Any) -> str:
 
 def canonical_json(value: Any) -> str:
     """The one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def file_digest(path: Path) -> str:
@@ -54,4 +56,6 @@ def _plain(value: Any) -> Any:
         return sorted((_plain(v) for v in value), key=str)
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    raise TypeError(f"a {type(value).__name__} has no digest: expected JSON types, tuples, enums, paths, dataclasses")
+    raise TypeError(
+        f"a {type(value).__name__} has no digest: expected JSON types, tuples, enums, paths, dataclasses"
+    )

@@ -52,7 +52,8 @@ class FileDigests:
             status = path.stat()
             stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
             row = self._database.execute(
-                "SELECT digest FROM files WHERE path = ? AND size = ? AND time = ? AND inode = ?", (name, *stamp)
+                "SELECT digest FROM files WHERE path = ? AND size = ? AND time = ? AND inode = ?",
+                (name, *stamp),
             ).fetchone()
             if row:
                 found.append(row[0])
@@ -77,5 +78,7 @@ class FileDigests:
     def __enter__(self) -> FileDigests:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

@@ -53,7 +53,9 @@ class Features:
     def block(self, split: str) -> Block:
         """A labelled block of the training side."""
         if split not in self.dataset.splits:
-            raise DataError(f"dataset {self.dataset.name!r} has no split {split!r}: it has {', '.join(self.dataset.splits)}")
+            raise DataError(
+                f"dataset {self.dataset.name!r} has no split {split!r}: it has {', '.join(self.dataset.splits)}"
+            )
         if split not in self._blocks:
             features, samples = self._read(split)
             self._blocks[split] = Block(
@@ -68,7 +70,9 @@ class Features:
         """Test features and the samples they are of, for the runner alone: a task never sees the samples."""
         if self._test is None:
             if "test" not in self.dataset.splits:
-                raise DataError(f"dataset {self.dataset.name!r} has no test split", "give it a folder or column 'test'")
+                raise DataError(
+                    f"dataset {self.dataset.name!r} has no test split", "give it a folder or column 'test'"
+                )
             self._test = self._read("test")
         return self._test
 
@@ -139,7 +143,9 @@ class CellBench:
         """Features and labels of a split of the training side."""
         self._refuse_if_closed()
         if split == "test":
-            raise SealError("a task asked for the test block while fitting", "predict() receives the test features")
+            raise SealError(
+                "a task asked for the test block while fitting", "predict() receives the test features"
+            )
         return self._features.block(split)
 
     def prompts(self) -> TextPrompts | None:

@@ -47,7 +47,12 @@ class Piece:
     @property
     def identity(self) -> dict[str, Any]:
         """What of it goes into a cell's key."""
-        return {"name": self.found.offer.full_name, "argument": self.found.argument, "settings": dict(self.settings), "version": self.version}
+        return {
+            "name": self.found.offer.full_name,
+            "argument": self.found.argument,
+            "settings": dict(self.settings),
+            "version": self.version,
+        }
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,16 @@ class Plan:
         """A folder name that the same study always has."""
         parts = [*self.study.task, *self.study.encoder, *self.study.dataset]
         label = "-".join(p.replace(":", "-").replace("/", "-").strip("-.") for p in parts)
-        return f"{label[:80]}-{digest_of([c.cell.axes for c in self.cells] + [c.key for c in self.cells])[:8]}"
+        return (
+            f"{label[:80]}-{digest_of([c.cell.axes for c in self.cells] + [c.key for c in self.cells])[:8]}"
+        )
 
 
 def is_offline(study: Study) -> bool:
     """Whether the user forbade connections, by flag or environment."""
-    return study.offline or any(os.environ.get(name, "") not in ("", "0") for name in ("LPCM_OFFLINE", "HF_HUB_OFFLINE"))
+    return study.offline or any(
+        os.environ.get(name, "") not in ("", "0") for name in ("LPCM_OFFLINE", "HF_HUB_OFFLINE")
+    )
 
 
 def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -> Plan:
@@ -134,7 +143,7 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
             if error is not None:
                 cells.append(PlannedCell(cell, "", error))
                 continue
-            identity = {
+            identity: dict[str, Any] = {
                 "schema": ROW_SCHEMA,
                 "axes": dict(cell.axes),
                 "task": pieces[Kind.TASK, task_name].identity,
@@ -149,11 +158,15 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
                     identity[kind.value] = piece_of(kind, name, host, pieces, study).identity
             cells.append(PlannedCell(cell, digest_of(identity)))
     if not cells:
-        raise UsageError("the study has no cell to run", "give at least one task, encoder and dataset that fit together")
+        raise UsageError(
+            "the study has no cell to run", "give at least one task, encoder and dataset that fit together"
+        )
     return Plan(study, tuple(cells), pieces, encoders, datasets, tasks, tuple(notes))
 
 
-def piece_of(kind: Kind, name: str, host: PluginHost, pieces: Mapping[tuple[Kind, str], Piece], study: Study) -> Piece:
+def piece_of(
+    kind: Kind, name: str, host: PluginHost, pieces: Mapping[tuple[Kind, str], Piece], study: Study
+) -> Piece:
     """The piece of that name; a task may bring in one that the study did not name, such as its reference adapter."""
     return pieces.get((kind, name)) or _piece(kind, name, host, study)
 
@@ -187,9 +200,15 @@ def _resolve(study: Study, host: PluginHost) -> dict[tuple[Kind, str], Piece]:
         for name in getattr(study, kind.value)
     }
     for flag in _TASK_FLAGS:
-        takers = [p for (kind, _), p in pieces.items() if kind is Kind.TASK and any(x.name == flag for x in p.found.record.params)]
+        takers = [
+            p
+            for (kind, _), p in pieces.items()
+            if kind is Kind.TASK and any(x.name == flag for x in p.found.record.params)
+        ]
         if getattr(study, flag) is not None and not takers:
-            raise UsageError(f"--{flag.replace('_', '-')}: {', '.join(study.task)} has no such setting", "leave it out")
+            raise UsageError(
+                f"--{flag.replace('_', '-')}: {', '.join(study.task)} has no such setting", "leave it out"
+            )
     owners = {name for _, name in pieces} | {piece.found.record.name for piece in pieces.values()}
     for setting, _ in study.set:
         if not any(setting.startswith(f"{owner}.") for owner in owners):
@@ -208,14 +227,19 @@ def _piece(kind: Kind, name: str, host: PluginHost, study: Study) -> Piece:
         for flag in _TASK_FLAGS:
             if getattr(study, flag) is not None and any(p.name == flag for p in record.params):
                 settings.setdefault(flag, getattr(study, flag))
-    if kind is Kind.DISENTANGLER and study.components is not None and any(p.name == "k" for p in record.params):
+    if (
+        kind is Kind.DISENTANGLER
+        and study.components is not None
+        and any(p.name == "k" for p in record.params)
+    ):
         settings.setdefault("k", study.components)
     params = {p.name: p for p in record.params}
     for setting, value in settings.items():
         if setting not in params:
             raise UsageError(
                 f"{kind.value} {record.name!r} has no setting {setting!r}",
-                nearest(setting, params) or (f"it has: {', '.join(sorted(params))}" if params else "it has none"),
+                nearest(setting, params)
+                or (f"it has: {', '.join(sorted(params))}" if params else "it has none"),
             )
         settings[setting] = _typed(params[setting], value, f"--set {record.name}.{setting}")
     state = host.state(f"{found.offer.dist}:{found.offer.plugin}")
@@ -294,7 +318,9 @@ def _adapter_fits(
         return True
     record = piece_of(Kind.ADAPTER, name, host, pieces, study).found.record
     lacks_text = (
-        isinstance(record, AdapterRecord) and Modality.TEXT in record.needs and Modality.TEXT not in encoder.modalities
+        isinstance(record, AdapterRecord)
+        and Modality.TEXT in record.needs
+        and Modality.TEXT not in encoder.modalities
     )
     if lacks_text and name in study.adapter:
         raise UsageError(

@@ -1,9 +1,9 @@
 """A run's folder: the study, its rows, their summary and the per-sample outcomes, all readable without lpcm.
 
-    study.toml          what was asked
-    rows.jsonl          one row a cell
-    summary.jsonl       one row a group of seeds
-    outcomes/KEY.safetensors    per-sample outcomes and predictions of a cell
+study.toml          what was asked
+rows.jsonl          one row a cell
+summary.jsonl       one row a group of seeds
+outcomes/KEY.safetensors    per-sample outcomes and predictions of a cell
 """
 
 from __future__ import annotations
@@ -42,14 +42,18 @@ class RunFolder:
 
     def __init__(self, path: Path, study: Study) -> None:
         self.path = path
-        if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not (path / "study.toml").exists())):
+        if path.exists() and (
+            not path.is_dir() or (any(path.iterdir()) and not (path / "study.toml").exists())
+        ):
             raise UsageError(f"{path} is not the folder of a run", "give --out a new or empty folder")
         path.mkdir(parents=True, exist_ok=True)
         _write_if_changed(path / "study.toml", study.to_toml())
 
     def save_rows(self, rows: Sequence[StoredRow | dict[str, Any]]) -> None:
         """Write the rows known so far and copy their outcomes."""
-        lines = [row.text if isinstance(row, StoredRow) else json.dumps(row, ensure_ascii=False) for row in rows]
+        lines = [
+            row.text if isinstance(row, StoredRow) else json.dumps(row, ensure_ascii=False) for row in rows
+        ]
         _write_if_changed(self.path / "rows.jsonl", "".join(line + "\n" for line in lines))
         for row in rows:
             if isinstance(row, StoredRow):
@@ -68,7 +72,10 @@ class RunFolder:
         plain = tuple(row.row if isinstance(row, StoredRow) else row for row in rows)
         outcomes = {row.row["key"]: row.outcomes for row in rows if isinstance(row, StoredRow)}
         summary = summarise(plain, outcomes)
-        _write_if_changed(self.path / "summary.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in summary))
+        _write_if_changed(
+            self.path / "summary.jsonl",
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in summary),
+        )
         return Finished(plain, summary)
 
 
@@ -79,10 +86,15 @@ def read_run(path: Path) -> Finished:
         UsageError: when the folder is no run or is not finished.
     """
     if not (path / "study.toml").exists():
-        raise UsageError(f"{path} is not the folder of a run", "a run's folder holds study.toml and rows.jsonl")
+        raise UsageError(
+            f"{path} is not the folder of a run", "a run's folder holds study.toml and rows.jsonl"
+        )
     rows, summary = _read_lines(path / "rows.jsonl"), _read_lines(path / "summary.jsonl")
     if not rows:
-        raise UsageError(f"the run in {path} has no rows yet", f"go on with it: lpcm-eval run {path / 'study.toml'} --out {path}")
+        raise UsageError(
+            f"the run in {path} has no rows yet",
+            f"go on with it: lpcm-eval run {path / 'study.toml'} --out {path}",
+        )
     return Finished(rows, summary)
 
 
@@ -92,7 +104,9 @@ def _read_lines(path: Path) -> tuple[dict[str, Any], ...]:
     try:
         return tuple(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     except ValueError as error:
-        raise UsageError(f"{path} is damaged: {error}", "run the study again: finished cells are kept") from None
+        raise UsageError(
+            f"{path} is damaged: {error}", "run the study again: finished cells are kept"
+        ) from None
 
 
 def _write_if_changed(path: Path, text: str) -> None:

@@ -82,8 +82,16 @@ class Runner:
             rows = self._rows(plan, files, target)
         finished = target.finish(rows)
         failures = [row["error"]["type"] for row in finished.rows if row["status"] == "failed"]
-        code = EXIT_MISSING if MissingError.__name__ in failures else EXIT_CELLS_FAILED if failures else EXIT_DONE
-        for complaint in self._host.run_finished(RunRecord(folder=str(target.path), rows=finished.rows, exit_code=code)):
+        code = (
+            EXIT_MISSING
+            if MissingError.__name__ in failures
+            else EXIT_CELLS_FAILED
+            if failures
+            else EXIT_DONE
+        )
+        for complaint in self._host.run_finished(
+            RunRecord(folder=str(target.path), rows=finished.rows, exit_code=code)
+        ):
             self._reporter.note(complaint)
         return Run(target.path, finished.rows, finished.summary, code)
 
@@ -95,7 +103,9 @@ class Runner:
         groups: dict[tuple[str, str], list[int]] = {}
         for place, planned in enumerate(plan.cells):
             if found[place] is None:
-                groups.setdefault((planned.cell.axes["encoder"], planned.cell.axes["dataset"]), []).append(place)
+                groups.setdefault((planned.cell.axes["encoder"], planned.cell.axes["dataset"]), []).append(
+                    place
+                )
         for (encoder, dataset), places in groups.items():
             features = self._features(plan, files, encoder, dataset)
             for place in places:
@@ -121,12 +131,14 @@ class Runner:
                     batch=plan.study.batch,
                     workers=plan.study.workers,
                     strict=plan.study.strict,
-                    progress=lambda p: self._reporter.extraction(f"{encoder} on {dataset}, {split}", p.done, p.total),
+                    progress=lambda p: self._reporter.extraction(
+                        f"{encoder} on {dataset}, {split}", p.done, p.total
+                    ),
                 )
             if extracted.failed:
                 names = ", ".join(name for name, _ in extracted.failed[:3])
                 self._reporter.note(
-                    f"{len(extracted.failed)} of {len(samples)} images of {dataset} {split} are left out, being unreadable: "
+                    f"{len(extracted.failed)} of {len(samples)} images of {dataset} {split} are unreadable and left out: "
                     f"{names}{' ...' if len(extracted.failed) > 3 else ''}"
                 )
             return extracted
@@ -167,7 +179,9 @@ class Runner:
         seal.close_fitting()
         predictions = np.asarray(fitted.predict(test_features))
         if predictions.shape != (len(test_samples),):
-            raise LpcmError(f"task {axes['task']!r} predicted shape {predictions.shape} for {len(test_samples)} test samples")
+            raise LpcmError(
+                f"task {axes['task']!r} predicted shape {predictions.shape} for {len(test_samples)} test samples"
+            )
         score: Score = task.score(predictions, seal.open(), len(features.dataset.classes))
         if not np.isfinite(score.value):
             raise DataError(f"the score is {score.value}")
@@ -181,11 +195,25 @@ class Runner:
             n=len(test_samples),
             selection=fitted.selection,
             facts=fitted.facts,
-            warnings=[*fitted.warnings, *([f"{unreadable} unreadable images left out"] if unreadable else [])],
-            digests={"encoder": features.encoder.digest(), "dataset": dataset_digest, "test": _digest_ids(test_samples)},
-            cost={"seconds": time.perf_counter() - start, "feature_seconds": features.seconds, "feature_bytes": features.bytes},
+            warnings=[
+                *fitted.warnings,
+                *([f"{unreadable} unreadable images left out"] if unreadable else []),
+            ],
+            digests={
+                "encoder": features.encoder.digest(),
+                "dataset": dataset_digest,
+                "test": _digest_ids(test_samples),
+            },
+            cost={
+                "seconds": time.perf_counter() - start,
+                "feature_seconds": features.seconds,
+                "feature_bytes": features.bytes,
+            },
         )
-        return row, {"outcomes": np.asarray(score.outcomes, np.float64), "predictions": predictions.astype(np.int64)}
+        return row, {
+            "outcomes": np.asarray(score.outcomes, np.float64),
+            "predictions": predictions.astype(np.int64),
+        }
 
     def _maker(self, plan: Plan, kind: Kind, name: str) -> Maker:
         from lpcm.study.bench import Maker

@@ -153,29 +153,48 @@ class Study:
     Every field is a flag of ``lpcm-eval run`` (``--data-root``) and a key of a study file (``data-root``).
     """
 
-    encoder: tuple[str, ...] = _field(_names, "NAMES", "encoders, separated by commas; see: lpcm-eval ls encoders", ())
+    encoder: tuple[str, ...] = _field(
+        _names, "NAMES", "encoders, separated by commas; see: lpcm-eval ls encoders", ()
+    )
     task: tuple[str, ...] = _field(_names, "NAMES", "tasks; see: lpcm-eval ls tasks", ())
     dataset: tuple[str, ...] = _field(_names, "NAMES", "datasets; by default one that needs no download", ())
     disentangler: tuple[str, ...] = _field(
-        _names, "NAMES", "what is fitted between encoder and adapter; 'all' for everything installed", DEFAULT_DISENTANGLERS
+        _names,
+        "NAMES",
+        "what is fitted between encoder and adapter; 'all' for everything installed",
+        DEFAULT_DISENTANGLERS,
     )
     adapter: tuple[str, ...] = _field(_names, "NAMES", "classifiers on frozen features", ("linear-probe",))
     geometry: tuple[str, ...] = _field(_names, "NAMES", "latent spaces, for tasks that use one", ())
-    seeds: tuple[int, ...] = _field(_seeds, "N|A:B|LIST", "a count, a range or a list of seeds (default: 5)", (0, 1, 2, 3, 4))
+    seeds: tuple[int, ...] = _field(
+        _seeds, "N|A:B|LIST", "a count, a range or a list of seeds (default: 5)", (0, 1, 2, 3, 4)
+    )
     shots: tuple[int, ...] | None = _field(_shots, "LIST", "labelled images a class (default: 1,2,4,8,16)")
     protocol: str | None = _field(_text, "NAME", "named preset of a task, for example beyond-dags")
-    fit_on: str | None = _field(_text, "train|shots|FILE", "rows that the disentangler is fitted on (default: train)")
-    components: int | None = _field(_count, "K", "components k of every disentangler that has them (default: from the data)")
-    set: tuple[tuple[str, Any], ...] = _field(_settings, "NAME.PARAM=VALUE", "change a setting; may be repeated", ())
+    fit_on: str | None = _field(
+        _text, "train|shots|FILE", "rows that the disentangler is fitted on (default: train)"
+    )
+    components: int | None = _field(
+        _count, "K", "components k of every disentangler that has them (default: from the data)"
+    )
+    set: tuple[tuple[str, Any], ...] = _field(
+        _settings, "NAME.PARAM=VALUE", "change a setting; may be repeated", ()
+    )
 
     weights: Path | None = _field(_path, "FILE", "weights of the encoder, instead of the default ones")
     device: str = _field(_device, "cpu|cuda[:N]", "where the encoder runs", "cpu")
-    precision: str = _field(_one_of("fp32", "bf16", "fp16"), "fp32|bf16|fp16", "arithmetic of the encoder", "fp32")
+    precision: str = _field(
+        _one_of("fp32", "bf16", "fp16"), "fp32|bf16|fp16", "arithmetic of the encoder", "fp32"
+    )
     batch: int | None = _field(_count, "N", "images a batch (default: found by itself)")
-    workers: int | None = _field(_workers, "N", "processes that decode images (default: by the number of cores)")
+    workers: int | None = _field(
+        _workers, "N", "processes that decode images (default: by the number of cores)"
+    )
     data_root: Path | None = _field(_path, "DIR", "folder of downloaded datasets (default: STORE/data)")
     allow_download: bool = _field(_flag, "", "let datasets be downloaded", False)
-    offline: bool = _field(_flag, "", "never open a connection; also LPCM_OFFLINE=1 or HF_HUB_OFFLINE=1", False)
+    offline: bool = _field(
+        _flag, "", "never open a connection; also LPCM_OFFLINE=1 or HF_HUB_OFFLINE=1", False
+    )
     strict: bool = _field(_flag, "", "stop at the first corrupt image", False)
 
     @classmethod
@@ -196,7 +215,8 @@ class Study:
             if name not in known:
                 raise UsageError(
                     f"{source}: a study has no field {raw_name!r}",
-                    nearest(name, known) or f"fields: {', '.join(sorted(n.replace('_', '-') for n in known))}",
+                    nearest(name, known)
+                    or f"fields: {', '.join(sorted(n.replace('_', '-') for n in known))}",
                 )
             try:
                 parsed[name] = known[name].metadata["parse"](value)
@@ -244,7 +264,8 @@ class Study:
 
     def with_names(self, **names: Sequence[str]) -> Study:
         """A copy with some axes replaced, for example by their defaults."""
-        return replace(self, **{axis: tuple(values) for axis, values in names.items()})
+        replaced: dict[str, Any] = {axis: tuple(values) for axis, values in names.items()}
+        return replace(self, **replaced)
 
 
 def _toml(value: Any) -> str:

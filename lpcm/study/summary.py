@@ -51,7 +51,12 @@ def _summary(
     done = [row for row in members if row["status"] == RowStatus.DONE.value]
     summary: dict[str, Any] = {"schema": SCHEMA, "level": Level.SUMMARY.value, "cell": dict(group)}
     if not done:
-        return {**summary, "status": RowStatus.FAILED.value, "error": members[0]["error"], "failed": len(members)}
+        return {
+            **summary,
+            "status": RowStatus.FAILED.value,
+            "error": members[0]["error"],
+            "failed": len(members),
+        }
     outcomes = means[group]
     assert outcomes is not None  # there is a done row
     values = [row["value"] for row in done]
@@ -96,7 +101,9 @@ def _difference(
     return {"to": CONTROL, "value": difference.value, **_described(difference), "p_value": difference.p_value}
 
 
-def _mean_outcomes(members: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]) -> NDArray[np.float64] | None:
+def _mean_outcomes(
+    members: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]
+) -> NDArray[np.float64] | None:
     """Each test sample's outcome, averaged over seeds."""
     from safetensors.numpy import load_file
 

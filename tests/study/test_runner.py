@@ -16,6 +16,8 @@ from lpcm.study.run_folder import read_run
 
 from .conftest import TOY, lines
 
+TOY_STUDY = ["--encoder", "toy", "--task", "fewshot", "--dataset", "toy"]
+
 
 def axes(run):
     return [tuple(row["cell"].values()) for row in run.rows]
@@ -66,11 +68,11 @@ def test_cold_and_warm_stores_give_the_same_rows(run_toy, tmp_path):
 def test_global_random_state_has_no_say_and_is_not_touched(run_toy, tmp_path):
     first = run_toy(store=tmp_path / "a", out=tmp_path / "out-a")
     random.seed(5)
-    np.random.seed(5)  # noqa: NPY002  (the global generator is what is being tested)
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(5)
+    state = np.random.get_state()[1].copy()
     second = run_toy(store=tmp_path / "b", out=tmp_path / "out-b")
     assert [stable(row) for row in first.rows] == [stable(row) for row in second.rows]
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == state).all()
 
 
 def test_features_are_encoded_once_for_all_cells(run_toy):
@@ -119,7 +121,11 @@ def test_the_reference_that_needs_text_is_left_out_without_text(run_toy):
 )
 def test_whatever_can_change_a_result_changes_its_key(run_toy, changed, differs):
     base = {row["key"] for row in run_toy(disentangler="whiten", shots="4").rows if row["cell"]["shots"]}
-    other = {row["key"] for row in run_toy(**{"disentangler": "whiten", "shots": "4", **changed}).rows if row["cell"]["shots"]}
+    other = {
+        row["key"]
+        for row in run_toy(**{"disentangler": "whiten", "shots": "4", **changed}).rows
+        if row["cell"]["shots"]
+    }
     assert not base & other, differs
 
 
@@ -127,7 +133,9 @@ def test_a_failing_cell_is_a_row_and_the_others_go_on(run_toy):
     run = run_toy(disentangler="explode,none")
     failed = [row for row in run.rows if row["status"] == "failed"]
     assert {row["cell"]["disentangler"] for row in failed} == {"explode"}
-    assert all(row["error"] == {"type": "ZeroDivisionError", "message": "deliberate", "hint": ""} for row in failed)
+    assert all(
+        row["error"] == {"type": "ZeroDivisionError", "message": "deliberate", "hint": ""} for row in failed
+    )
     assert sum(row["status"] == "done" for row in run.rows) == 1 + 4
     assert run.exit_code == 1
 
@@ -155,7 +163,11 @@ def test_too_few_images_is_said_with_the_class(run_toy):
 
 @pytest.mark.parametrize(
     ("task", "message"),
-    [("peek-block", "test block while fitting"), ("peek-late", "after fitting was closed"), ("peek-shape", "predicted shape")],
+    [
+        ("peek-block", "test block while fitting"),
+        ("peek-late", "after fitting was closed"),
+        ("peek-shape", "predicted shape"),
+    ],
 )
 def test_a_task_that_cheats_is_caught(run_toy, task, message):
     (row,) = run_toy(task=task, shots=None).rows
@@ -197,7 +209,7 @@ def test_a_summary_pairs_each_disentangler_with_whitening(run_toy):
 @pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_with_the_same_rows(run_toy, tmp_path):
     whole = run_toy(disentangler="none,whiten,ica", shots="1,2,4,8", seeds="3")
-    arguments = "--encoder toy --task fewshot --dataset toy --disentangler none,whiten,ica --shots 1,2,4,8 --seeds 3".split()
+    arguments = [*TOY_STUDY, "--disentangler", "none,whiten,ica", "--shots", "1,2,4,8", "--seeds", "3"]
     command = [sys.executable, "-m", "lpcm.cli", "run", *arguments, "--plugin", str(TOY)]
     command += ["--store", str(tmp_path / "killed"), "--out", str(tmp_path / "out"), "--quiet"]
     moments = np.random.Generator(np.random.Philox(7)).uniform(0.3, 4.0, 10)
@@ -212,14 +224,30 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_rows(run_toy, tmp_pat
             kills += 1
     assert kills, "no kill hit the run: the moments are too late for this machine"
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    assert [stable(row) for row in lines(tmp_path / "out" / "rows.jsonl")] == [stable(row) for row in whole.rows]
+    assert [stable(row) for row in lines(tmp_path / "out" / "rows.jsonl")] == [
+        stable(row) for row in whole.rows
+    ]
     assert not list((tmp_path / "out").rglob("*.partial"))
 
 
 def test_two_runs_at_once_share_a_store(tmp_path):
-    arguments = "--encoder toy --task fewshot --dataset toy --disentangler none --shots 1,2 --seeds 2".split()
-    command = [sys.executable, "-m", "lpcm.cli", "run", *arguments, "--plugin", str(TOY), "--store", str(tmp_path / "s"), "--quiet"]
-    processes = [subprocess.Popen([*command, "--out", str(tmp_path / f"out{i}")], stdout=subprocess.DEVNULL) for i in range(2)]
+    arguments = [*TOY_STUDY, "--disentangler", "none", "--shots", "1,2", "--seeds", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "lpcm.cli",
+        "run",
+        *arguments,
+        "--plugin",
+        str(TOY),
+        "--store",
+        str(tmp_path / "s"),
+        "--quiet",
+    ]
+    processes = [
+        subprocess.Popen([*command, "--out", str(tmp_path / f"out{i}")], stdout=subprocess.DEVNULL)
+        for i in range(2)
+    ]
     assert [p.wait() for p in processes] == [0, 0]
     first, second = (read_run(tmp_path / f"out{i}") for i in range(2))
     assert [stable(row) for row in first.rows] == [stable(row) for row in second.rows]
@@ -233,10 +261,21 @@ def test_a_done_study_is_answered_without_torch_or_scikit_learn(run_toy, tmp_pat
         "heavy = {'torch', 'sklearn', 'open_clip'} & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else code)"
     )
-    arguments = "--encoder toy --task fewshot --dataset toy --disentangler none,whiten --shots 1,2 --seeds 2".split()
+    arguments = [*TOY_STUDY, "--disentangler", "none,whiten", "--shots", "1,2", "--seeds", "2"]
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments, "--plugin", str(TOY), "--store", str(tmp_path / "s"), "--out", str(tmp_path / "o")],
+        [
+            sys.executable,
+            "-c",
+            code,
+            *arguments,
+            "--plugin",
+            str(TOY),
+            "--store",
+            str(tmp_path / "s"),
+            "--out",
+            str(tmp_path / "o"),
+        ],
         capture_output=True,
         text=True,
     )

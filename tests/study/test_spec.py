@@ -122,7 +122,12 @@ def test_a_missing_file_is_refused(tmp_path):
         Study.load(tmp_path / "none.toml")
 
 
-@given(st.dictionaries(st.sampled_from(sorted(FLAGS)), st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.lists(st.text()))))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(FLAGS)),
+        st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.lists(st.text())),
+    )
+)
 def test_any_values_give_a_study_or_a_usage_error(values):
     try:
         study = Study.parse(values, "fuzz")

@@ -125,7 +125,13 @@ class Peek:
     def cells(self, axes):
         for encoder in axes["encoder"]:
             for dataset in axes["dataset"]:
-                yield {"encoder": encoder, "dataset": dataset, "disentangler": "none", "adapter": "linear-probe", "seed": 0}
+                yield {
+                    "encoder": encoder,
+                    "dataset": dataset,
+                    "disentangler": "none",
+                    "adapter": "linear-probe",
+                    "seed": 0,
+                }
 
     def fit(self, bench, axes):
         if self.how == "block":
