@@ -21,7 +21,7 @@ from lpcm_lite.encoders.towers import Lite0, Lite0Raw
 
 
 def record(encoders: Sequence[Encoder]) -> dict[str, Any]:
-    """What the packaged file holds: the answers of each encoder to the probes, as JSON values."""
+    """Ask each encoder the probes; the answers are what the packaged file holds, as JSON values."""
     answers = {encoder.name: fingerprint(encoder) for encoder in encoders}
     return {
         "probes": PROBES,

@@ -55,7 +55,7 @@ def test_a_changed_activation_is_caught(
     name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = request.getfixturevalue(name)
-    monkeypatch.setattr(encoder._images.network._blocks[5], "_swish", torch.nn.SiLU())
+    monkeypatch.setitem(encoder._images.network._blocks[5]._modules, "_swish", torch.nn.SiLU())
     with pytest.raises(CanaryError, match="image features"):
         check(encoder)
 

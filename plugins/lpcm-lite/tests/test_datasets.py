@@ -202,8 +202,20 @@ def test_a_broken_drawing_says_so(tmp_path: Path) -> None:
         VectorDrawing(tmp_path / "gone.svg").open()
 
 
-def test_a_glyph_that_the_font_lacks_says_so(icons: icons_module.Icons) -> None:
-    image = icons.samples("train")[0].image
-    assert isinstance(image, Glyph)
+def test_a_glyph_without_ink_says_so(icons: icons_module.Icons) -> None:
+    material = next(sample.image for sample in icons.samples("train") if sample.domain == "material")
+    assert isinstance(material, Glyph)
     with pytest.raises(ValueError, match=r"no ink at U\+0020"):
-        Glyph(image.path, 0x20).open()
+        Glyph(material.path, 0x20).open()
+
+
+def test_every_icon_is_in_its_font(icons: icons_module.Icons) -> None:
+    # A font draws its box for missing characters where it has none: Font Awesome's has ink.
+    awesome = [
+        sample.image
+        for split in icons.splits
+        for sample in icons.samples(split)
+        if sample.domain == "font-awesome" and isinstance(sample.image, Glyph)
+    ]
+    missing = Glyph(awesome[0].path, 0x10FFFF).open().tobytes()
+    assert all(image.open().tobytes() != missing for image in awesome)

@@ -87,10 +87,9 @@ class Glyph:
         text = chr(self.point)
         font = _font(self.path, DRAWING)
         left, top, right, bottom = font.getbbox(text)
-        widest = max(right - left, bottom - top)
-        if widest <= 0:
+        if right <= left or bottom <= top:
             raise ValueError(f"{self.path.name} has no ink at U+{self.point:04X}")
-        if widest > DRAWING:
+        if (widest := max(right - left, bottom - top)) > DRAWING:
             font = _font(self.path, int(DRAWING * DRAWING / widest))
             left, top, right, bottom = font.getbbox(text)
         side = DRAWING + 2 * MARGIN
