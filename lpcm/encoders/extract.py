@@ -2,38 +2,30 @@
 
 Batches are cut at fixed places within each shard, so that a row's bits do not depend on which other shards
 were already there. It refuses to guess about a corrupt image: it is named and left out, or fatal on request.
-No global random generator is touched: the loader has one of its own.
+Nothing here draws a random number.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import struct
 import time
 import warnings
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL.Image import DecompressionBombError
 
+from lpcm.encoders.decode import Failure, decode_all, default_workers
 from lpcm.encoders.preprocess import Transform
 from lpcm.errors import DataError, UsageError
 from lpcm.plugin.contracts import Encoder, ImageSource, Sample
 
 BATCH_CPU = 64
 BATCH_CUDA = 256
-_MOST_WORKERS = 16
-# Below this many images the workers would still be importing torch when one process is done.
-_WORKERS_PAY_FROM = 256
-# What decoders raise on damaged files. Anything else is a program's fault, not held against the image.
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, DecompressionBombError)
 
 
 class ExtractionWarning(UserWarning):
@@ -58,21 +50,6 @@ class Progress:
     def rate(self) -> float:
         """Images per second."""
         return self.done / self.seconds if self.seconds > 0 else 0.0
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An image that could not be read.
-
-    Args:
-        row: place in its shard.
-        reason: what the decoder said.
-        lasting: the file's content is at fault, so that trying again is of no use.
-    """
-
-    row: int
-    reason: str
-    lasting: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,34 +105,34 @@ def encode_images(
             f"batch is {batch}, workers {workers}: expected batch of 1 or more, workers of 0 or more"
         )
     plan = [(shard, start) for shard, samples in enumerate(shards) for start in range(0, len(samples), batch)]
-    loader = _loader(transform, _Batches(shards, plan, batch), batch, workers)
     halving = _Halving(batch)
     normalise = _Normaliser(transform, device)
     started, done = time.perf_counter(), 0
     parts: list[NDArray[np.float32]] = []
     rows: list[int] = []
     failures: list[Failure] = []
-    for place, ((shard, start), (pixels, kept, failed)) in enumerate(zip(plan, loader, strict=True)):
-        samples = shards[shard]
-        if failed and strict:
-            raise DataError(
-                f"image {samples[start + failed[0][0]].id!r} cannot be read: {failed[0][1]}",
-                "Mend or remove it, or leave out --strict to go on without it.",
-            )
-        if kept:
-            encode = partial(_answer, encoder, normalise)
-            features = halving.run(encode, torch.as_tensor(pixels))
-            _refuse_bad(encoder, features, [samples[start + row].id for row in kept])
-            parts.append(features)
-        rows += [start + row for row in kept]
-        failures += [Failure(start + row, reason, lasting) for row, reason, lasting in failed]
-        done += len(kept) + len(failed)
-        if progress is not None:
-            progress(Progress(done, total, time.perf_counter() - started))
-        if place + 1 == len(plan) or plan[place + 1][0] != shard:
-            block = np.concatenate(parts) if parts else np.zeros((0, encoder.dim), np.float32)
-            yield ShardFeatures(shard, block, np.asarray(rows, np.int64), tuple(failures))
-            parts, rows, failures = [], [], []
+    with closing(decode_all(transform, _batches(shards, plan, batch), workers)) as decoded:
+        for place, ((shard, start), images) in enumerate(zip(plan, decoded, strict=True)):
+            names = [sample.id for sample in shards[shard][start : start + batch]]
+            if images.failures and strict:
+                worst = images.failures[0]
+                raise DataError(
+                    f"image {names[worst.row]!r} cannot be read: {worst.reason}",
+                    "Mend or remove it, or leave out --strict to go on without it.",
+                )
+            if images.rows:
+                features = halving.run(partial(_answer, encoder, normalise), torch.from_numpy(images.pixels))
+                _refuse_bad(encoder, features, [names[row] for row in images.rows])
+                parts.append(features)
+            rows += [start + row for row in images.rows]
+            failures += [replace(failure, row=start + failure.row) for failure in images.failures]
+            done += len(names)
+            if progress is not None:
+                progress(Progress(done, total, time.perf_counter() - started))
+            if place + 1 == len(plan) or plan[place + 1][0] != shard:
+                block = np.concatenate(parts) if parts else np.zeros((0, encoder.dim), np.float32)
+                yield ShardFeatures(shard, block, np.asarray(rows, np.int64), tuple(failures))
+                parts, rows, failures = [], [], []
 
 
 def encode_texts(encoder: Encoder, texts: Sequence[str], *, batch: int = 256) -> NDArray[np.float32]:
@@ -177,104 +154,26 @@ def encode_texts(encoder: Encoder, texts: Sequence[str], *, batch: int = 256) ->
     return np.concatenate(parts)
 
 
-def default_workers(images: int, device: str = "cpu") -> int:
-    """How many decoding processes help: none for a few images, half the cores beside an encoder on them."""
-    if images < _WORKERS_PAY_FROM:
-        return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(_MOST_WORKERS, cores if device != "cpu" else cores // 2))
-
-
 def _preprocess(encoder: Encoder) -> Any:
     if encoder.preprocess is None:
         raise UsageError(f"encoder {encoder.name!r} reads no images", "See `lpcm-eval ls encoders`.")
     return encoder.preprocess
 
 
-# --- decoding, in worker processes ---------------------------------------------------------------
-
-_Failed = list[tuple[int, str, bool]]
-
-
-class _Batches:
-    """The sampler: yields the image sources of each batch, so that workers get only what they need."""
-
-    def __init__(self, shards: Sequence[Sequence[Sample]], plan: list[tuple[int, int]], batch: int) -> None:
-        self._shards, self._plan, self._batch = shards, plan, batch
-
-    def __len__(self) -> int:
-        return len(self._plan)
-
-    def __iter__(self) -> Iterator[tuple[ImageSource, ...]]:
-        for shard, start in self._plan:
-            sources = []
-            for sample in self._shards[shard][start : start + self._batch]:
-                if sample.image is None:
-                    raise UsageError(
-                        f"sample {sample.id!r} has no image, only stored features",
-                        "Use the encoder that reads them: --encoder features:FILE",
-                    )
-                sources.append(sample.image)
-            yield tuple(sources)
+def _batches(
+    shards: Sequence[Sequence[Sample]], plan: Sequence[tuple[int, int]], batch: int
+) -> Iterator[list[ImageSource]]:
+    for shard, start in plan:
+        yield [_image(sample) for sample in shards[shard][start : start + batch]]
 
 
-@dataclass(frozen=True)
-class _Decoder:
-    """What the loader calls a dataset: decodes a batch of sources to uint8 pixels."""
-
-    transform: Transform
-
-    def __getitem__(self, sources: tuple[ImageSource, ...]) -> tuple[Any, list[int], _Failed]:
-        pixels: list[NDArray[np.uint8]] = []
-        kept: list[int] = []
-        failed: _Failed = []
-        for row, source in enumerate(sources):
-            decoded = self._decoded(source)
-            if isinstance(decoded, tuple):
-                failed.append((row, *decoded))
-            else:
-                pixels.append(decoded)
-                kept.append(row)
-        size = self.transform.record.size
-        return (np.stack(pixels) if pixels else np.zeros((0, size, size, 3), np.uint8)), kept, failed
-
-    def _decoded(self, source: ImageSource) -> NDArray[np.uint8] | tuple[str, bool]:
-        try:
-            with source.open() as image:
-                return self.transform.pixels(image)
-        except _DAMAGE as error:
-            # An error number comes from the operating system (a full file table, a lost network drive),
-            # not from the content: that may be gone the next time.
-            lasting = not (isinstance(error, OSError) and error.errno is not None)
-            return f"{type(error).__name__}: {error}", lasting
-
-
-def _through_memory(item: tuple[Any, list[int], _Failed]) -> tuple[Any, list[int], _Failed]:
-    pixels, kept, failed = item
-    return torch.from_numpy(pixels), kept, failed
-
-
-def _through_pipe(item: tuple[Any, list[int], _Failed]) -> tuple[Any, list[int], _Failed]:
-    return item
-
-
-def _loader(transform: Transform, batches: _Batches, batch: int, workers: int) -> Any:
-    # Tensors cross in shared memory, which a container may have little of: then arrays go through the pipe.
-    need = batch * transform.record.size**2 * 3 * 3 * max(workers, 1)
-    shared = os.path.isdir("/dev/shm") and shutil.disk_usage("/dev/shm").free > 2 * need
-    return torch.utils.data.DataLoader(
-        cast(Any, _Decoder(transform)),
-        batch_size=None,
-        sampler=cast(Any, batches),
-        num_workers=workers,
-        collate_fn=cast(Any, _through_memory if shared else _through_pipe),
-        multiprocessing_context="spawn" if workers else None,
-        # Without a generator of its own a loader draws its workers' seed from torch's global one.
-        generator=torch.Generator().manual_seed(0),
-    )
-
-
-# --- encoding, in this process -------------------------------------------------------------------
+def _image(sample: Sample) -> ImageSource:
+    if sample.image is None:
+        raise UsageError(
+            f"sample {sample.id!r} has no image, only stored features",
+            "Use the encoder that reads them: --encoder features:FILE",
+        )
+    return sample.image
 
 
 class _Normaliser:

@@ -15,10 +15,9 @@ import torch
 from PIL import Image
 
 from lpcm.datasets.sources import FileImage
-from lpcm.encoders import extract
 from lpcm.encoders.canary import CanaryError
 from lpcm.encoders.extract import ExtractionWarning
-from lpcm.errors import DataError, UsageError
+from lpcm.errors import DataError, LpcmError, UsageError
 from lpcm.plugin.contracts import Canary, Preprocess, Sample
 from lpcm.plugin.records import Modality
 from lpcm.store import features as store_module
@@ -307,22 +306,33 @@ def test_workers_give_the_bytes_of_one_process(store, samples, tmp_path):
     assert helped.features.tobytes() == alone.features.tobytes()
 
 
-def test_without_shared_memory_arrays_go_through_the_pipe(store, samples, monkeypatch):
-    monkeypatch.setattr(extract.shutil, "disk_usage", lambda path: Usage(0))
-    assert store.images(Tower(), samples).features.shape == (IMAGES, 15)
+@dataclass(frozen=True)
+class Deadly:
+    """A source that takes its process with it, as a decoder written in C may."""
+
+    parent: int
+
+    def open(self) -> Image.Image:
+        if os.getpid() != self.parent:
+            os._exit(1)
+        raise ValueError("only in a worker")
+
+    def fingerprint(self, files: FileDigests) -> str:
+        return "deadly"
 
 
-@dataclass
-class Usage:
-    free: int
+def test_a_worker_that_dies_is_an_error_and_not_a_hang(store, samples):
+    with pytest.raises(LpcmError, match="one of 1 decoding processes died") as caught:
+        store.images(Tower(), [*samples[:3], Sample("deadly", Deadly(os.getpid()), 0)], workers=1)
+    assert "--workers 0" in caught.value.hint
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_no_global_generator_moves(store, samples, workers):
-    before = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())  # noqa: NPY002
+    before = (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
     store.images(Tower(), samples, workers=workers)
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == before[1]).all()
     assert random.getstate() == before[2]
 
 
