@@ -66,6 +66,14 @@ class Features:
             )
         return self._blocks[split]
 
+    def read_all(self) -> None:
+        """Read or compute every block and the prompts now."""
+        for split in self.dataset.splits:
+            if split != "test":
+                self.block(split)
+        self.test()
+        self.prompts()
+
     def test(self) -> tuple[NDArray[np.float32], Sequence[Sample]]:
         """Test features and the samples they are of, for the runner alone: a task never sees the samples."""
         if self._test is None:

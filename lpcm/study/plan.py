@@ -101,6 +101,28 @@ def is_offline(study: Study) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """Encoders and datasets by name, and the reason for each that cannot be used: the others still run."""
+
+    encoders: dict[str, Encoder]
+    datasets: dict[str, Dataset]
+    failures: dict[tuple[Kind, str], LpcmError]
+    known_digests: dict[tuple[Kind, str], str]
+
+    def error(self, cell: Cell) -> LpcmError | None:
+        """Why the cell cannot run; ``None`` when it can."""
+        wanted = [(kind, cell.axes[kind.value]) for kind in (Kind.ENCODER, Kind.DATASET)]
+        return next((self.failures[each] for each in wanted if each in self.failures), None)
+
+    def digests(self, cell: Cell) -> dict[str, Any]:
+        """Digests of what the cell reads."""
+        return {
+            "encoder": self.known_digests[Kind.ENCODER, cell.axes["encoder"]],
+            "dataset": self.known_digests[Kind.DATASET, cell.axes["dataset"]],
+        }
+
+
 def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -> Plan:
     """Resolve a study.
 
@@ -116,52 +138,45 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
     """
     study, notes = _with_defaults(study, host)
     pieces = _resolve(study, host)
-    encoders, datasets, failures = _open(study, host, pieces, files, store)
+    opened = _open(study, host, pieces, files, store)
     tasks: dict[str, Task] = {}
     for name in study.task:
         piece = pieces[Kind.TASK, name]
         tasks[name] = host.load(piece.found)(**piece.settings)
 
     cells: list[PlannedCell] = []
-    environment = {name: _version(name) for name in _VERSIONS_THAT_MATTER}
-    fit_file = _fit_file_digest(study, files)
+    constants = {
+        "schema": ROW_SCHEMA,
+        "fit_file": _fit_file_digest(study, files),
+        "strict": study.strict,
+        "versions": {name: _version(name) for name in _VERSIONS_THAT_MATTER},
+    }
+    axes = {
+        "encoder": study.encoder,
+        "dataset": study.dataset,
+        "disentangler": study.disentangler,
+        "adapter": study.adapter,
+        "geometry": study.geometry,
+        "seed": study.seeds,
+    }
     for task_name, task in tasks.items():
-        axes = {
-            "encoder": study.encoder,
-            "dataset": study.dataset,
-            "disentangler": study.disentangler,
-            "adapter": study.adapter,
-            "geometry": study.geometry,
-            "seed": study.seeds,
-        }
         for point in task.cells(axes):
             cell = Cell(axes={"task": task_name, **point})
-            if not _adapter_fits(cell, host, pieces, encoders, study):
+            if not _adapter_fits(cell, host, pieces, opened.encoders, study):
                 continue
-            wanted = [(kind, cell.axes[kind.value]) for kind in (Kind.ENCODER, Kind.DATASET)]
-            error = next((failures[each] for each in wanted if each in failures), None)
-            if error is not None:
+            if error := opened.error(cell):
                 cells.append(PlannedCell(cell, "", error))
                 continue
-            identity: dict[str, Any] = {
-                "schema": ROW_SCHEMA,
-                "axes": dict(cell.axes),
-                "task": pieces[Kind.TASK, task_name].identity,
-                "fit_file": fit_file,
-                "strict": study.strict,
-                "versions": environment,
-                "encoder": encoders[cell.axes["encoder"]].digest(),
-                "dataset": datasets[cell.axes["dataset"]].digest(),
-            }
-            for kind in (Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY):
-                if name := cell.axes.get(kind.value):
-                    identity[kind.value] = piece_of(kind, name, host, pieces, study).identity
+            identity = {**constants, **opened.digests(cell), "axes": dict(cell.axes)}
+            for kind in (Kind.TASK, Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY):
+                if asked := cell.axes.get(kind.value):
+                    identity[kind.value] = piece_of(kind, asked, host, pieces, study).identity
             cells.append(PlannedCell(cell, digest_of(identity)))
     if not cells:
         raise UsageError(
             "the study has no cell to run", "give at least one task, encoder and dataset that fit together"
         )
-    return Plan(study, tuple(cells), pieces, encoders, datasets, tasks, tuple(notes))
+    return Plan(study, tuple(cells), pieces, opened.encoders, opened.datasets, tasks, tuple(notes))
 
 
 def piece_of(
@@ -263,14 +278,14 @@ def _open(
     pieces: Mapping[tuple[Kind, str], Piece],
     files: FileDigests,
     store: Path,
-) -> tuple[dict[str, Encoder], dict[str, Dataset], dict[tuple[Kind, str], LpcmError]]:
-    """Encoders and datasets by name, and the reason for each that cannot be used: the others still run."""
+) -> _Opened:
     if study.weights is not None and len(study.encoder) > 1:
         raise UsageError("--weights goes with one encoder", f"given: {', '.join(study.encoder)}")
     offline = is_offline(study)
     encoders: dict[str, Encoder] = {}
     datasets: dict[str, Dataset] = {}
     failures: dict[tuple[Kind, str], LpcmError] = {}
+    digests: dict[tuple[Kind, str], str] = {}
     for name in study.encoder:
         found = pieces[Kind.ENCODER, name].found
         encoder_options = EncoderOptions(
@@ -283,7 +298,7 @@ def _open(
         )
         try:
             encoder: Encoder = host.load(found)(encoder_options)
-            encoder.digest()  # finds out now whether the weights are there
+            digests[Kind.ENCODER, name] = encoder.digest()  # finds out now whether the weights are there
             encoders[name] = encoder
         except LpcmError as error:
             failures[Kind.ENCODER, name] = error
@@ -297,11 +312,11 @@ def _open(
         )
         try:
             dataset: Dataset = host.load(found)(dataset_options)
-            dataset.digest()
+            digests[Kind.DATASET, name] = dataset.digest()
             datasets[name] = dataset
         except LpcmError as error:
             failures[Kind.DATASET, name] = error
-    return encoders, datasets, failures
+    return _Opened(encoders, datasets, failures, digests)
 
 
 def _adapter_fits(
