@@ -31,6 +31,8 @@ class ICA(LinearDisentangler):
     the symmetric algorithm with G(u) = log cosh(u).
     """
 
+    equivariance = ("translation", "scale", "rotation")
+
     def __init__(
         self,
         *,

@@ -20,6 +20,8 @@ class PCA(LinearDisentangler):
     Source: K. Pearson 1901; the entry of largest magnitude of each component is made positive.
     """
 
+    equivariance = ("translation", "scale", "rotation")
+
     def __init__(self, *, k: int | None = None, excess: str = "refuse", random_state: int = 0) -> None:
         self.k = k
         self.excess = excess

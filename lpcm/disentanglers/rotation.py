@@ -18,6 +18,9 @@ class RandomRotation(Whiten):
     the QR factor of a Gaussian matrix, with the signs of R's diagonal moved into Q, is Haar.
     """
 
+    # Signs of the axes are fixed by their entries, which a rotation of the features changes; the draw is not.
+    equivariance = ("translation", "scale")
+
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:
         whitening = super()._solve(spectrum)
         self.facts_["rotation"] = "haar"

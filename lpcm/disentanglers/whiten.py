@@ -20,6 +20,8 @@ class Whiten(LinearDisentangler):
     Variances are divided by n, as scikit-learn's FastICA(whiten="unit-variance") does.
     """
 
+    equivariance: tuple[str, ...] = ("translation", "scale", "rotation")
+
     def __init__(self, *, k: int | None = None, excess: str = "refuse", random_state: int = 0) -> None:
         self.k = k
         self.excess = excess

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lpcm.errors import DataError, UsageError, nearest
+from lpcm.encoders.stored import SUFFIXES, read_table
+from lpcm.errors import DataError, MissingError, UsageError, nearest
 from lpcm.metrics.accuracy import accuracy
 from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler, Score, TextPrompts
 from lpcm.store.digest import file_digest
-from lpcm.tasks.fit_file import read_features
 from lpcm.tasks.protocols import PROTOCOLS, FitOn
 from lpcm.tasks.rows import Rows, ValSource, draw_rows
 
@@ -183,7 +183,7 @@ class FewShot:
             }
             return features, {"fit_on": FitOn.SHOTS_AND_VAL.value, **facts}
         path = Path(self.fit_on).expanduser()
-        features = read_features(path)
+        features = _stored_features(path)
         if features.shape[1] != train.features.shape[1]:
             raise DataError(
                 f"{path} holds features of width {features.shape[1]}: expected {train.features.shape[1]}",
@@ -214,6 +214,18 @@ class FittedFewShot:
 
 def _own_validation(bench: Bench) -> Block | None:
     return bench.block("val") if "val" in bench.splits() else None
+
+
+def _stored_features(path: Path) -> NDArray[np.float32]:
+    """The features of a file in the layout of the encoder ``features:FILE``."""
+    if path.suffix not in SUFFIXES:
+        raise UsageError(
+            f"--fit-on is {str(path)!r}: expected {FitOn.TRAIN.value}, {FitOn.SHOTS.value}, or a features file"
+            f" ending in {', '.join(SUFFIXES)}"
+        )
+    if not path.is_file():
+        raise MissingError(f"--fit-on names {path}, which is not a file")
+    return read_table(path).features
 
 
 def _prompts_in_space(bench: Bench, disentangler: Disentangler) -> TextPrompts | None:

@@ -121,7 +121,7 @@ def test_the_unmixing_can_be_fitted_on_a_file(ending, make_bench, blocks, tmp_pa
     if ending == "npy":
         np.save(path, features)
     elif ending == "npz":
-        np.savez(path, features=features, labels=np.zeros(77))
+        np.savez(path, features=features, ids=np.arange(77))
     else:
         save_file({"features": features}, path)
     bench = make_bench(disentangler="pca")
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_serve_says_why(make_bench, tmp_path):
     with pytest.raises(MissingError, match="not a file"):
         fit("nowhere.npy")
     (tmp_path / "table.csv").write_text("1,2")
-    with pytest.raises(UsageError, match=r"\.npz, \.npy, \.safetensors"):
+    with pytest.raises(UsageError, match="expected train, shots, or a features file"):
         fit("table.csv")
     np.save(tmp_path / "narrow.npy", np.zeros((7, 3), np.float32))
     with pytest.raises(DataError, match="width 3: expected 17"):
@@ -147,7 +147,7 @@ def test_a_file_that_cannot_serve_says_why(make_bench, tmp_path):
     with pytest.raises(DataError, match="did you mean 'feature'"):
         fit("misnamed.npz")
     np.save(tmp_path / "flat.npy", np.zeros(7))
-    with pytest.raises(DataError, match=r"shape \(7,\): expected"):
+    with pytest.raises(DataError, match=r"shape \(7,\), expected"):
         fit("flat.npy")
     for broken in ("broken.npy", "broken.npz", "broken.safetensors"):
         (tmp_path / broken).write_bytes(b"not what it says")
@@ -242,6 +242,6 @@ def test_nan_features_are_refused_by_name(make_bench, blocks):
 
 
 def test_no_global_generator_moves(make_bench):
-    before = np.random.get_state()[1].tobytes()  # noqa: NPY002
+    before = np.random.get_state()[1].tobytes()
     FewShot().fit(make_bench(disentangler="ica"), cell("ica"))
-    assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
+    assert np.random.get_state()[1].tobytes() == before

@@ -1,4 +1,4 @@
-"""Rows of a few-shot cell: what is fitted on is not validated on, and shot counts do not disturb each other."""
+"""Rows of a few-shot cell: what is fitted on is not validated on, whatever the shot count."""
 
 import numpy as np
 import pytest
