@@ -149,9 +149,15 @@ def test_a_missing_table_and_a_folder_say_what_to_type(options, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("asleep", "awake"), ("art,,", "photo,,"), ("sub/c.png,owl", "sub/c.png,sea_cow")]
+    ("old", "new"),
+    [
+        ("asleep", "awake"),
+        ("art,,", "photo,,"),
+        ("sub/c.png,owl", "sub/c.png,sea_cow"),
+        ("sea_cow", "sea_hare"),
+    ],
 )
-def test_the_digest_moves_with_captions_domains_and_labels(table, old, new):
+def test_the_digest_moves_with_captions_domains_labels_and_class_names(table, old, new):
     before = table(FULL).digest()
     assert table(FULL).digest() == before
     assert table(FULL.replace(old, new)).digest() != before

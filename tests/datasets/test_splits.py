@@ -81,11 +81,11 @@ def test_every_row_is_as_likely_as_any_other():
 
 
 def test_no_global_generator_is_touched():
-    before = np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002 - what must not move
+    before = np.random.get_state()[1].copy(), random.getstate()
     draw_shots(LABELS, 4, KEY)
     draw_val(LABELS, 4, KEY)
     split_by_key(["a", "b", "c"], ["x"] * 3, KEY)
-    assert np.array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], before[0])
     assert random.getstate() == before[1]
 
 
@@ -93,6 +93,12 @@ def test_validation_of_its_own_split_is_drawn_from_all_of_it():
     labels = [0] * 4 + [1] * 4
     assert draw_val(labels, 16, KEY, pool=ValPool.OWN).tolist() == list(range(8))
     assert counts(labels, draw_val(labels, 2, KEY, pool=ValPool.OWN), 2) == [2, 2]
+
+
+def test_validation_of_its_own_split_does_not_follow_the_draw_from_train():
+    drawn = [draw_val(LABELS, 4, Key.of(seed)).tolist() for seed in range(5)]
+    own = [draw_val(LABELS, 4, Key.of(seed), pool=ValPool.OWN).tolist() for seed in range(5)]
+    assert all(one != other for one, other in zip(drawn, own, strict=True))
 
 
 def test_a_class_too_small_is_named_with_its_count():
