@@ -7,13 +7,14 @@ Exit codes: 0 done; 1 some cells failed; 2 wrong usage; 3 a needed plugin, weigh
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from lpcm.errors import EXIT_DONE, EXIT_USAGE, LpcmError, UsageError, nearest
+from lpcm.errors import EXIT_CELLS_FAILED, EXIT_DONE, EXIT_USAGE, LpcmError, UsageError, nearest
 
 COMMANDS = {
     "run": "score encoders: the product of encoders, disentanglers, tasks, datasets and seeds (the default command)",
@@ -24,6 +25,8 @@ COMMANDS = {
     "doctor": "say what this machine is and what of lpcm works on it",
 }
 EXIT_INTERRUPTED = 130
+_OUT_OF_OUR_HANDS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Faults of the disk that are told without a traceback."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -104,6 +107,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) has left: not an error. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
+    except OSError as error:
+        if error.errno not in _OUT_OF_OUR_HANDS:
+            raise
+        print(f"lpcm-eval: {error}", file=sys.stderr)
+        print("finished cells are kept: make room or give --store and --out other folders", file=sys.stderr)
+        return EXIT_CELLS_FAILED
     except SystemExit as stop:  # argparse's --help and --version
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
 

@@ -204,23 +204,16 @@ class FeatureStore:
         path = self.path(key)
         if not path.exists():
             return None
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(path, framework="numpy") as file:
-                about = file.metadata() or {}
-                features, rows = file.get_tensor("features"), file.get_tensor("rows")
-            if about.get("sha256") != _payload_digest(key, features, rows, about.get("failed", "")):
-                raise ValueError("its SHA-256 does not match")
-            if features.ndim != 2 or features.shape[1] != dim:
-                raise ValueError(f"its features have shape {features.shape}, expected (m, {dim})")
-            failed = tuple((int(row), str(reason)) for row, reason in json.loads(about["failed"]))
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+            entry = _read_file(path)
+            if entry.features.ndim != 2 or entry.features.shape[1] != dim:
+                raise _DamagedError(f"its features have shape {entry.features.shape}, expected (m, {dim})")
+        except _DamagedError as error:
             warnings.warn(
                 f"{path} is damaged ({error}): its features are computed anew", StoreWarning, stacklevel=3
             )
             return None
-        return _Entry(features, rows, failed)
+        return entry
 
     def _write(self, key: str, entry: _Entry) -> None:
         from safetensors.numpy import save
@@ -233,6 +226,35 @@ class FeatureStore:
         except OSError as error:
             # Hours of encoding are worth more than the cache: the run goes on, the next one computes again.
             warnings.warn(f"features cannot be kept in {self.root}: {error}", StoreWarning, stacklevel=3)
+
+
+def verify_file(path: Path) -> str:
+    """What is wrong with a kept block, as the rest of a sentence about its file; empty when it is whole."""
+    try:
+        _read_file(path)
+    except _DamagedError as error:
+        return f"is damaged: {error}"
+    return ""
+
+
+class _DamagedError(Exception):
+    """A kept block is not what its digest says."""
+
+
+def _read_file(path: Path) -> _Entry:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            features, rows = file.get_tensor("features"), file.get_tensor("rows")
+        # The file's name is its key: a block under another key is not believed either.
+        if about.get("sha256") != _payload_digest(path.stem, features, rows, about.get("failed", "")):
+            raise _DamagedError("its SHA-256 does not match")
+        failed = tuple((int(row), str(reason)) for row, reason in json.loads(about["failed"]))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise _DamagedError(str(error)) from error
+    return _Entry(features, rows, failed)
 
 
 def _payload_digest(key: str, features: NDArray[Any], rows: NDArray[Any], failed: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from lpcm.errors import UsageError
 from lpcm.store.digest import file_digest
 
 # A file changed twice within the clock's grain keeps its size and time: a digest is remembered only once
@@ -23,6 +24,9 @@ class FileDigests:
     Args:
         path: the SQLite file; ``None`` remembers nothing beyond this object.
 
+    Raises:
+        UsageError: when the file cannot be made.
+
     Example:
         >>> with FileDigests(None) as files:
         ...     len(files.digest(Path(__file__)))
@@ -30,14 +34,20 @@ class FileDigests:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        if path is not None:
+        if path is None:
+            self._database = _open(":memory:")
+            return
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(str(path) if path else ":memory:", timeout=30)
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS files"
-            " (path TEXT PRIMARY KEY, size INTEGER, time INTEGER, inode INTEGER, digest TEXT) WITHOUT ROWID"
-        )
-        self._database.commit()
+            self._database = _open(str(path))
+        except (OSError, sqlite3.OperationalError) as error:
+            raise UsageError(
+                f"the store cannot be written: {path}: {error}", "give --store another folder"
+            ) from error
+        except sqlite3.DatabaseError:
+            # A damaged memory is forgotten: every digest can be computed again.
+            path.unlink()
+            self._database = _open(str(path))
 
     def digest(self, path: Path) -> str:
         """Hex SHA-256 of one file. Raises ``OSError`` when it cannot be read."""
@@ -82,3 +92,13 @@ class FileDigests:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _open(name: str) -> sqlite3.Connection:
+    database = sqlite3.connect(name, timeout=30)
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS files"
+        " (path TEXT PRIMARY KEY, size INTEGER, time INTEGER, inode INTEGER, digest TEXT) WITHOUT ROWID"
+    )
+    database.commit()
+    return database

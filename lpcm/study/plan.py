@@ -57,11 +57,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell with its address; ``key`` is empty and ``error`` set when its encoder or dataset is unusable."""
+    """A cell with its address, which is empty when its encoder or dataset is unusable."""
 
     cell: Cell
     key: str
-    error: LpcmError | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,7 @@ class Plan:
         cells: in the order of the rows.
         pieces: resolved things by kind and name.
         encoders, datasets: those that could be opened, by name.
+        failures: why the others could not.
         notes: choices that were made for the user, one line each.
     """
 
@@ -81,6 +81,7 @@ class Plan:
     pieces: Mapping[tuple[Kind, str], Piece]
     encoders: Mapping[str, Encoder]
     datasets: Mapping[str, Dataset]
+    failures: Mapping[tuple[Kind, str], LpcmError]
     tasks: Mapping[str, Task]
     notes: tuple[str, ...] = field(default=())
 
@@ -110,10 +111,11 @@ class _Opened:
     failures: dict[tuple[Kind, str], LpcmError]
     known_digests: dict[tuple[Kind, str], str]
 
-    def error(self, cell: Cell) -> LpcmError | None:
-        """Why the cell cannot run; ``None`` when it can."""
-        wanted = [(kind, cell.axes[kind.value]) for kind in (Kind.ENCODER, Kind.DATASET)]
-        return next((self.failures[each] for each in wanted if each in self.failures), None)
+    def serves(self, cell: Cell) -> bool:
+        """Whether the cell's encoder and dataset can be used."""
+        return not any(
+            (kind, cell.axes[kind.value]) in self.failures for kind in (Kind.ENCODER, Kind.DATASET)
+        )
 
     def digests(self, cell: Cell) -> dict[str, Any]:
         """Digests of what the cell reads."""
@@ -164,8 +166,8 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
             cell = Cell(axes={"task": task_name, **point})
             if not _adapter_fits(cell, host, pieces, opened.encoders, study):
                 continue
-            if error := opened.error(cell):
-                cells.append(PlannedCell(cell, "", error))
+            if not opened.serves(cell):
+                cells.append(PlannedCell(cell, ""))
                 continue
             identity = {**constants, **opened.digests(cell), "axes": dict(cell.axes)}
             for kind in (Kind.TASK, Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY):
@@ -176,7 +178,9 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
         raise UsageError(
             "the study has no cell to run", "give at least one task, encoder and dataset that fit together"
         )
-    return Plan(study, tuple(cells), pieces, opened.encoders, opened.datasets, tasks, tuple(notes))
+    return Plan(
+        study, tuple(cells), pieces, opened.encoders, opened.datasets, opened.failures, tasks, tuple(notes)
+    )
 
 
 def piece_of(

@@ -115,9 +115,11 @@ class Runner:
             target.save_rows([row for row in found if row is not None])
         return [row for row in found if row is not None]
 
-    def _features(self, plan: Plan, files: FileDigests, encoder: str, dataset: str) -> Features | None:
-        if encoder not in plan.encoders or dataset not in plan.datasets:
-            return None
+    def _features(self, plan: Plan, files: FileDigests, encoder: str, dataset: str) -> Features | Exception:
+        """The blocks that a group of cells shares, read or computed now; or why they could not be."""
+        for each in ((Kind.ENCODER, encoder), (Kind.DATASET, dataset)):
+            if each in plan.failures:
+                return plan.failures[each]
         from lpcm.store.features import FeatureStore
         from lpcm.study.bench import Features
 
@@ -143,18 +145,25 @@ class Runner:
                 )
             return extracted
 
-        return Features(plan.encoders[encoder], plan.datasets[dataset], store, extract)
+        features = Features(plan.encoders[encoder], plan.datasets[dataset], store, extract)
+        try:
+            # Before any cell's clock starts, and once for all of them even when it fails.
+            features.read_all()
+        except Exception as error:  # a plugin may raise anything; the other groups go on
+            return error
+        return features
 
-    def _row(self, plan: Plan, planned: PlannedCell, features: Features | None) -> StoredRow | dict[str, Any]:
+    def _row(
+        self, plan: Plan, planned: PlannedCell, features: Features | Exception
+    ) -> StoredRow | dict[str, Any]:
         """The row of one cell; whatever goes wrong in it becomes its row."""
-        if planned.error is not None:
-            return failed_row(planned.cell, planned.key, planned.error)
-        assert features is not None  # a cell without an error has its encoder and dataset
+        if isinstance(features, Exception):
+            return failed_row(planned.cell, planned.key, features)
         try:
             row, tensors = self._compute(plan, planned, features)
-        except Exception as error:  # a plugin may raise anything; the study goes on
+            return self._results.put(planned.key, row, tensors)
+        except Exception as error:  # a plugin may raise anything, a disk may be full; the study goes on
             return failed_row(planned.cell, planned.key, error)
-        return self._results.put(planned.key, row, tensors)
 
     def _compute(
         self, plan: Plan, planned: PlannedCell, features: Features
@@ -167,7 +176,6 @@ class Runner:
 
         axes = planned.cell.axes
         test_features, test_samples = features.test()
-        features.read_all()  # before the clock starts: the cost of a cell is its own
         start = time.perf_counter()
         task = plan.tasks[axes["task"]]
         makers = [self._maker(plan, kind, axes[kind.value]) for kind in (Kind.DISENTANGLER, Kind.ADAPTER)]

@@ -58,6 +58,13 @@ def test_a_changed_file_gets_its_new_digest(tmp_path, change):
         assert files.digest(path) != before
 
 
+def test_a_damaged_memory_is_forgotten(tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
+    (tmp_path / "db.sqlite").write_bytes(b"this is no database, " * 100)
+    with FileDigests(tmp_path / "db.sqlite") as files:
+        assert len(files.digest(tmp_path / "a")) == 64
+
+
 def test_a_missing_file_is_an_error(tmp_path):
     with FileDigests() as files, pytest.raises(FileNotFoundError):
         files.digest(tmp_path / "none")
