@@ -11,7 +11,8 @@ problem is strongly convex with modulus 1 in W, the gradient bounds the distance
 
     F - F* <= |grad|^2 / 2 ,
 
-which is the stopping rule and the certificate of convergence.
+which is the stopping rule and the certificate of convergence. (The intercept is not penalised and has no
+such modulus: its gradient is counted after division by its typical curvature.)
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class PathSolver:
         self._truth[np.arange(len(X)), y] = 1.0
         self._w = np.zeros((len(self._scales), classes))
         self._b = np.zeros(classes)
+        self._path: list[tuple[float, NDArray[np.float64], NDArray[np.float64]]] = []
 
     def solve(self, C: float) -> Solution:
         """Solve for one C > 0."""
@@ -101,10 +103,12 @@ class PathSolver:
             if seen["gap"] <= self.gap:
                 raise StopIteration
 
-        start = np.concatenate([(self._w * precondition).ravel(), self._b * precondition_b])
+        starts = [
+            np.concatenate([(w * precondition).ravel(), b * precondition_b]) for w, b in self._starts(C)
+        ]
         found = minimize(
             objective,
-            start,
+            min(starts, key=lambda u: objective(u)[0]),
             jac=True,
             method="L-BFGS-B",
             callback=stop,
@@ -112,7 +116,7 @@ class PathSolver:
             options={
                 "maxiter": self.max_iter,
                 "maxfun": 10 * self.max_iter,
-                "maxcor": 20,
+                "maxcor": 8,  # with the preconditioner, a longer memory costs more than it saves
                 "ftol": 0.0,
                 "gtol": 0.0,
             },
@@ -120,10 +124,24 @@ class PathSolver:
         objective(found.x)
         self._w = found.x[:split].reshape(self._w.shape) / precondition
         self._b = found.x[split:] / precondition_b
+        self._path = [*self._path[-1:], (C, self._w, self._b)]
         weights = self._basis @ self._w
         return Solution(
             weights, self._b - self._centre @ weights, int(found.nit), seen["gap"] <= self.gap, seen["gap"]
         )
+
+    def _starts(self, C: float) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Where to start from: the last solution, and the line through the last two, in log C.
+
+        On separable classes weights grow about linearly in log C, which halves the iterations of a path.
+        """
+        starts = [(self._w, self._b)]
+        if len(self._path) == 2:
+            (C0, w0, b0), (C1, w1, b1) = self._path
+            step = np.log(C / C1) / np.log(C1 / C0) if C0 != C1 else 0.0
+            if 0 < step <= 2:
+                starts.append((w1 + step * (w1 - w0), b1 + step * (b1 - b0)))
+        return starts
 
     def _curvature(self) -> float:
         """Mean of p (1 - p) at the last solution: the typical second derivative of the loss."""

@@ -76,9 +76,9 @@ def test_transform_is_centre_and_map(kind, tall):
 
 @pytest.mark.parametrize("kind", ALL)
 def test_no_global_generator_moves(kind, tall):
-    before = np.random.get_state()[1].tobytes()  # noqa: NPY002
+    before = np.random.get_state()[1].tobytes()
     kind(random_state=0).fit(tall)
-    assert np.random.get_state()[1].tobytes() == before  # noqa: NPY002
+    assert np.random.get_state()[1].tobytes() == before
 
 
 @pytest.mark.parametrize("kind", ALL)
