@@ -90,8 +90,8 @@ class FewShot:
             DataError: when a class has too few images, or features are not finite.
             UsageError: when settings cannot be met, for example more components than the rows hold.
         """
-        # One thread: rows are the same on any number of cores, and small matrices gain nothing from more.
-        with threadpool_limits(1, user_api="blas"):
+        train = bench.block("train").features
+        with threadpool_limits(_threads(train.size * len(bench.classes)), user_api="blas"):
             if axes["shots"] == 0:
                 return self._fit_reference(bench)
             return self._fit_shots(bench, axes)
@@ -205,11 +205,20 @@ class FittedFewShot:
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         """Predicted label of each row, (n, d) -> (n,)."""
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(_threads(features.size), user_api="blas"):
             if self._disentangler is not None:
                 features = self._disentangler.transform(features)
             predicted: NDArray[np.int64] = self._adapter.logits(features).argmax(1).astype(np.int64)
             return predicted
+
+
+def _threads(products: int) -> int | None:
+    """BLAS threads for a problem of so many products; ``None`` is as many as there are.
+
+    Below a thousand million, one: the row then has the same bits on any number of cores, and matrices this
+    small gain nothing from more, but lose much on a machine that does other work.
+    """
+    return 1 if products < 1_000_000_000 else None
 
 
 def _own_validation(bench: Bench) -> Block | None:
