@@ -205,6 +205,9 @@ class Dataset(Protocol):
         domains: names of the domains; empty when there are none.
         splits: names of the splits, of ``"train"``, ``"val"``, ``"test"``.
         licence: of the images.
+
+    A dataset may also have ``notes``, a tuple of sentences that every row repeats, for example that its split
+    is not the published one.
     """
 
     name: str

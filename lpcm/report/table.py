@@ -45,6 +45,10 @@ def _print_group(console: Console, title: str, rows: Sequence[Mapping[str, Any]]
     fixed = [f"{name} {done[0]['cell'][name]}" for name in names if name not in varying]
     console.print(f"\n[bold]{title}[/bold]" + (f"  ({', '.join(fixed)})" if fixed else ""), highlight=False)
 
+    for leak in dict.fromkeys(leak for row in done for leak in row["facts"].get("leaks", ())):
+        console.print(
+            f"[red]leak[/red] in protocol {done[-1]['facts'].get('protocol')}: {leak}", highlight=False
+        )
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in varying:
         table.add_column(_HEADINGS.get(name, name), justify="right" if name == "shots" else "left")

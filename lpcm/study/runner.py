@@ -5,30 +5,28 @@ A cell that fails is a row with its error; the others go on. Refuses to touch te
 
 from __future__ import annotations
 
-import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lpcm.errors import EXIT_CELLS_FAILED, EXIT_DONE, EXIT_MISSING, DataError, LpcmError, MissingError
-from lpcm.keys import Key
-from lpcm.plugin.contracts import Encoder, Fitted, Sample, Score
+from lpcm.errors import EXIT_CELLS_FAILED, EXIT_DONE, EXIT_MISSING, MissingError
+from lpcm.plugin.contracts import Encoder, Sample
 from lpcm.plugin.host import PluginHost
 from lpcm.plugin.records import Kind, RunRecord
 from lpcm.store.files import FileDigests
 from lpcm.store.results import ResultStore, StoredRow
-from lpcm.study.plan import Plan, PlannedCell, make_plan, piece_of
+from lpcm.study.plan import Plan, PlannedCell, make_plan
 from lpcm.study.progress import Reporter
-from lpcm.study.rows import done_row, failed_row
+from lpcm.study.rows import failed_row
 from lpcm.study.run_folder import RunFolder
 from lpcm.study.spec import Study
 
 if TYPE_CHECKING:
     from lpcm.store.features import Extracted, FeatureStore
-    from lpcm.study.bench import Features, Maker
+    from lpcm.study.bench import Features
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,8 @@ class Runner:
             features = self._features(plan, files, encoder, dataset)
             for place in places:
                 found[place] = self._row(plan, plan.cells[place], features)
-                self._report(found[place])
+                if not isinstance(features, Exception):  # or the same failure would be told for each cell
+                    self._report(found[place])
             # What is done can be looked at while the rest is running.
             target.save_rows([row for row in found if row is not None])
         return [row for row in found if row is not None]
@@ -160,74 +159,11 @@ class Runner:
         if isinstance(features, Exception):
             return failed_row(planned.cell, planned.key, features)
         try:
-            row, tensors = self._compute(plan, planned, features)
-            return self._results.put(planned.key, row, tensors)
+            from lpcm.study.cell import run_cell
+
+            return self._results.put(planned.key, *run_cell(plan, planned.cell, self._host, features))
         except Exception as error:  # a plugin may raise anything, a disk may be full; the study goes on
             return failed_row(planned.cell, planned.key, error)
-
-    def _compute(
-        self, plan: Plan, planned: PlannedCell, features: Features
-    ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        import numpy as np
-
-        from lpcm.study.bench import CellBench
-        from lpcm.study.seal import Seal
-        from lpcm.study.summary import sample_interval
-
-        axes = planned.cell.axes
-        test_features, test_samples = features.test()
-        start = time.perf_counter()
-        task = plan.tasks[axes["task"]]
-        makers = [self._maker(plan, kind, axes[kind.value]) for kind in (Kind.DISENTANGLER, Kind.ADAPTER)]
-        dataset_digest = features.dataset.digest()
-        key = Key.of(axes["seed"]).fold("cell", dataset_digest)
-        seal = Seal(test_samples)
-        bench = CellBench(features, seal, key, *makers)
-        fitted: Fitted = task.fit(bench, axes)
-        seal.close_fitting()
-        predictions = np.asarray(fitted.predict(test_features))
-        if predictions.shape != (len(test_samples),):
-            raise LpcmError(
-                f"task {axes['task']!r} predicted shape {predictions.shape} for {len(test_samples)} test samples"
-            )
-        score: Score = task.score(predictions, seal.open(), len(features.dataset.classes))
-        if not np.isfinite(score.value):
-            raise DataError(f"the score is {score.value}")
-        unreadable = len(features.failed)
-        row = done_row(
-            planned.cell,
-            metric=score.metric,
-            value=float(score.value),
-            interval=sample_interval(np.asarray(score.outcomes), key),
-            null={name: float(value) for name, value in score.null.items()},
-            n=len(test_samples),
-            selection=fitted.selection,
-            facts=fitted.facts,
-            warnings=[
-                *fitted.warnings,
-                *([f"{unreadable} unreadable images left out"] if unreadable else []),
-            ],
-            digests={
-                "encoder": features.encoder.digest(),
-                "dataset": dataset_digest,
-                "test": _digest_ids(test_samples),
-            },
-            cost={
-                "seconds": time.perf_counter() - start,
-                "feature_seconds": features.seconds,
-                "feature_bytes": features.bytes,
-            },
-        )
-        return row, {
-            "outcomes": np.asarray(score.outcomes, np.float64),
-            "predictions": predictions.astype(np.int64),
-        }
-
-    def _maker(self, plan: Plan, kind: Kind, name: str) -> Maker:
-        from lpcm.study.bench import Maker
-
-        piece = piece_of(kind, name, self._host, plan.pieces, plan.study)
-        return Maker(piece.found.offer.full_name, self._host.load(piece.found), piece.settings)
 
     def _report(self, row: StoredRow | dict[str, Any] | None) -> None:
         if row is not None:
@@ -245,9 +181,3 @@ def _noted(reporter: Reporter) -> Iterator[None]:
             reporter.note(str(warning.message))
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-
-
-def _digest_ids(samples: Sequence[Sample]) -> str:
-    from lpcm.store.digest import digest_of
-
-    return digest_of([sample.id for sample in samples])

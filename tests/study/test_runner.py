@@ -184,7 +184,7 @@ def test_a_flag_that_no_task_takes_is_refused(run_toy):
 def test_an_unreadable_image_is_counted_and_named_or_fatal(run_toy):
     run = run_toy(dataset="toy:broken", disentangler="none", shots="1", seeds="1")
     assert run.exit_code == 0
-    assert any("1 unreadable" in warning for warning in run.rows[-1]["warnings"])
+    assert any("1 unreadable images left out: train/red/0" in warning for warning in run.rows[-1]["warnings"])
     strict = run_toy(dataset="toy:broken", disentangler="none", shots="1", seeds="1", strict=True)
     assert strict.exit_code == 1
     assert "train/red/0" in strict.rows[-1]["error"]["message"]
