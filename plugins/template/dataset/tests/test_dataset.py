@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lpcm.plugin import DatasetOptions
 from lpcm.store.files import FileDigests
+
 from {{module}}.dataset import STYLES, Shapes
 
 

@@ -3,6 +3,7 @@
 import torch
 from lpcm.plugin import EncoderOptions
 from lpcm.store.files import FileDigests
+
 from {{module}}.encoder import HistogramEncoder
 
 

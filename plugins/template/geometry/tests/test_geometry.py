@@ -2,6 +2,7 @@
 
 import numpy as np
 from lpcm.keys import Key
+
 from {{module}}.geometry import Ball
 
 

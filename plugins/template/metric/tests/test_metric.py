@@ -1,6 +1,7 @@
 """What this metric, and not any metric, should do."""
 
 import numpy as np
+
 from {{module}}.metric import Kappa
 
 
