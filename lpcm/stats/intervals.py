@@ -6,6 +6,7 @@ samples: would another test set score the same (bootstrap, Wilson)?
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -131,7 +132,7 @@ def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
     z = float(ndtri(0.5 + confidence / 2))
     share = right / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Interval(max(0.0, centre - half), min(1.0, centre + half), confidence, Method.WILSON, n)
 
 

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from lpcm.errors import DataError, MissingError, UsageError
+from lpcm.keys import Key
 from lpcm.plugin.contracts import Block
 from lpcm.tasks.fewshot import FewShot
 from lpcm.tasks.protocols import BEYOND_DAGS, PROTOCOLS
@@ -239,6 +241,20 @@ def test_nan_features_are_refused_by_name(make_bench, blocks):
     broken = Block(features, train.labels, train.ids, train.domains)
     with pytest.raises(DataError, match="NaN or infinity in 1 of 85 rows"):
         FewShot().fit(make_bench(blocks={"train": broken}), cell())
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(make_bench):
+    # Sizes at which BLAS would share out a product between threads, and so add in another order.
+    generator = Key.of(0).fold("wide").generator()
+    labels = np.repeat(np.arange(5), 80)
+    features = (generator.standard_normal((400, 515)) + 3 * np.eye(5, 515)[labels]).astype(np.float32)
+    block = Block(features, labels, tuple(map(str, range(400))), ("",) * 400)
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(threads, user_api="blas"):
+            bench = make_bench(disentangler="ica", blocks={"train": block})
+            found.append(FewShot().fit(bench, cell("ica", shots=16)).facts)
+    assert found[0] == found[1] == found[2]
 
 
 def test_no_global_generator_moves(make_bench):
