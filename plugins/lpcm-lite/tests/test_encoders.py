@@ -86,27 +86,27 @@ def test_texts_of_like_meaning_are_near(lite0: Lite0) -> None:
     assert cat @ kitten > cat @ engine + 0.1
 
 
-def test_drawings_are_near_the_names_of_what_they_show(lite0: Lite0, emoji: Emoji) -> None:
-    shown = {
-        "sheep": "a sheep",
-        "guitar": "a guitar",
-        "umbrella": "an umbrella",
-        "strawberry": "a strawberry",
-    }
-    sources = {
+def test_drawings_are_nearest_to_their_names_far_more_often_than_by_chance(
+    lite0: Lite0, emoji: Emoji
+) -> None:
+    # Things that ImageNet has classes of. 9 of 21 were right here, chance gives 1; with the classifier's outputs
+    # and the class names in different orders it is chance.
+    names = (
+        "umbrella strawberry zebra lemon banana gorilla peacock trolleybus pretzel broccoli backpack scorpion snail "
+        "pineapple hammer screwdriver pizza flamingo"
+    ).split() + ["hot dog", "rugby football", "bell pepper"]
+    drawn = {
         sample.captions[0]: sample.image
         for split in emoji.splits
         for sample in emoji.samples(split)
-        if sample.domain == "twemoji"
+        if sample.domain == "twemoji" and sample.image is not None
     }
-    found = {name: sources[name] for name in shown if name in sources}
-    assert len(found) >= 3
     transform = Transform(PREPROCESS)
     images = lite0.encode_images(
-        torch.from_numpy(np.stack([transform(image.open()) for image in found.values() if image]))
+        torch.from_numpy(np.stack([transform(drawn[name].open()) for name in names]))
     )
-    texts = lite0.encode_texts([shown[name] for name in found])
-    assert (images @ texts.T).argmax(dim=1).tolist() == list(range(len(found)))
+    right = (images @ lite0.encode_texts(names).T).argmax(dim=1) == torch.arange(len(names))
+    assert right.sum() >= 6
 
 
 def test_an_image_of_one_certain_class_is_the_text_of_its_name(lite0: Lite0) -> None:
