@@ -198,7 +198,12 @@ def _solve_sklearn(X: NDArray[np.float64], y: NDArray[np.int64], C: float, max_i
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = LogisticRegression(C=C, max_iter=max_iter).fit(X, y)
-    converged = not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+    converged = True
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            converged = False  # told in the report
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     weights, bias = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # two classes: one logit against 0
         weights, bias = np.hstack([np.zeros_like(weights), weights]), np.array([0.0, bias[0]])

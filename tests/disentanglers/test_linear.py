@@ -19,6 +19,7 @@ from lpcm.disentanglers.records import RECORDS
 from lpcm.disentanglers.rotation import RandomRotation, haar
 from lpcm.disentanglers.whiten import Whiten
 from lpcm.errors import DataError, UsageError
+from lpcm.keys import Key
 
 ALL = [Identity, PCA, Whiten, RandomRotation, ICA, PCAThenICA]
 WITH_K = ALL[1:]
@@ -232,3 +233,12 @@ def test_the_inverse_is_the_projection_on_the_kept_axes(kind, tall):
     made = kind(k=17).fit(tall)
     # All axes are kept: the features come back, to float32 of values near 10.
     np.testing.assert_allclose(made.inverse_transform(made.transform(tall)), tall, atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", WITH_K)
+@pytest.mark.parametrize(("n", "d"), [(2, 7), (5, 3), (257, 1), (31, 129)])
+def test_the_smallest_problems_work(kind, n, d):
+    X = Key.of(0).fold(n, d).generator().standard_normal((n, d)).astype(np.float32)
+    made = kind().fit(X)
+    assert made.transform(X).shape == (n, made.report()["k"])
+    assert np.isfinite(made.transform(X)).all()
