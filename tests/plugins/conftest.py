@@ -95,3 +95,18 @@ def lpcm_metrics():
 def metric() -> Callable[[str], str]:
     """Code of a plugin that offers one metric of that name."""
     return lambda name: METRIC.format(name=name)
+
+
+@pytest.fixture
+def generators_put_back() -> Iterator[None]:
+    """For things that move the global generators on purpose: what they moved is put back."""
+    import random
+
+    import numpy.random
+    import torch
+
+    before = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    yield
+    random.setstate(before[0])
+    numpy.random.set_state(before[1])
+    torch.set_rng_state(before[2])

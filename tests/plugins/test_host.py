@@ -122,16 +122,10 @@ def test_a_hidden_connection_attempt_is_seen(shelf: Shelf, metric: Metric) -> No
     ],
 )
 def test_a_global_generator_that_moved_is_named(
-    code: str, generator: str, shelf: Shelf, metric: Metric
+    code: str, generator: str, shelf: Shelf, metric: Metric, generators_put_back: None
 ) -> None:
-    import numpy.random
-    import torch
-
-    before = torch.get_rng_state(), numpy.random.get_state()
     shelf.add("dice", f"{code}\n{metric('dice')}")
     state = shelf.discover().state("dice")
-    torch.set_rng_state(before[0])
-    numpy.random.set_state(before[1])
     assert state.status is Status.BROKEN
     assert f"state of {generator} " in state.reason
 

@@ -162,7 +162,8 @@ def test_the_own_tests_of_every_kind_pass_in_one_process(rendered: dict[Kind, Re
     tests = [plugin.source / "tests" for plugin in rendered.values()]
     settings = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning", "-W", "error"]
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--import-mode=importlib"]
-    done = run([*command, *settings[2:], *settings[:2], *tests], path=[rendered[Kind.ENCODER].site])
+    command += ["--rootdir", str(tests[0].parents[1]), *settings[2:], *settings[:2]]
+    done = run([*command, *tests], path=[rendered[Kind.ENCODER].site])
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     for kind in Kind:
         assert f"my-{kind.value}/tests/test_{kind.value}.py" in done.stdout
