@@ -44,13 +44,12 @@ class Piece:
     settings: Mapping[str, Any]
     version: str
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What of it goes into a cell's key."""
+    def identity(self, cell: Cell) -> dict[str, Any]:
+        """What of it goes into a cell's key: not the settings that the cell's axes spell out, such as shots."""
         return {
             "name": self.found.offer.full_name,
             "argument": self.found.argument,
-            "settings": dict(self.settings),
+            "settings": {name: value for name, value in self.settings.items() if name not in cell.axes},
             "version": self.version,
         }
 
@@ -172,7 +171,7 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
             identity = {**constants, **opened.digests(cell), "axes": dict(cell.axes)}
             for kind in (Kind.TASK, Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY):
                 if asked := cell.axes.get(kind.value):
-                    identity[kind.value] = piece_of(kind, asked, host, pieces, study).identity
+                    identity[kind.value] = piece_of(kind, asked, host, pieces, study).identity(cell)
             cells.append(PlannedCell(cell, digest_of(identity)))
     if not cells:
         raise UsageError(

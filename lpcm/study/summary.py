@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 CONTROL = "whiten"
 """Disentangler that the others are compared with: FastICA without its rotation."""
 
+# The same draws for every group: equal outcomes have equal intervals.
+_SAMPLES = Key.of(0).fold("summary", "samples")
+_PAIRED = Key.of(0).fold("summary", "paired")
+
 
 def sample_interval(outcomes: NDArray[np.float64], key: Key) -> dict[str, Any]:
     """The interval of one cell: bootstrap over its test samples."""
@@ -69,7 +73,7 @@ def _summary(
         "value": float(np.mean(values)),
         "interval": {
             "seeds": _described(across_seeds) if across_seeds else None,
-            "samples": _described(bootstrap(outcomes, _key(group, "samples"))),
+            "samples": _described(bootstrap(outcomes, _SAMPLES)),
         },
         "null": done[0]["null"],
         "n": done[0]["n"],
@@ -97,7 +101,7 @@ def _difference(
     control = means.get(tuple((name, CONTROL if name == "disentangler" else value) for name, value in group))
     if control is None or control.shape != outcomes.shape:
         return None
-    difference = paired_bootstrap(outcomes, control, _key(group, "paired"))
+    difference = paired_bootstrap(outcomes, control, _PAIRED)
     return {"to": CONTROL, "value": difference.value, **_described(difference), "p_value": difference.p_value}
 
 
@@ -133,7 +137,3 @@ def _described(interval: Any) -> dict[str, Any]:
         "confidence": interval.confidence,
         "method": interval.method.value,
     }
-
-
-def _key(group: tuple[tuple[str, Any], ...], purpose: str) -> Key:
-    return Key.of(0).fold("summary", *(f"{name}={value}" for name, value in group), purpose)

@@ -94,6 +94,19 @@ def test_more_seeds_run_only_the_new_ones(run_toy):
     assert kept == list(first.rows)
 
 
+def test_more_shots_run_only_the_new_ones(run_toy):
+    first = {row["key"] for row in run_toy(shots="1,4").rows}
+    assert first < {row["key"] for row in run_toy(shots="1,2,4").rows}
+
+
+def test_equal_outcomes_have_equal_intervals(run_toy):
+    rows = run_toy(disentangler="none,none", dataset="toy,toy:other", shots="4").summary
+    by_value = {}
+    for row in rows:
+        by_value.setdefault(tuple(row["values"]), []).append(row["interval"])
+    assert all(interval == same[0] for same in by_value.values() for interval in same)
+
+
 def test_the_same_images_are_drawn_whatever_the_encoder(run_toy):
     rows = run_toy(encoder="toy,toy-image", disentangler="none").rows
     by_encoder = {}
