@@ -31,6 +31,13 @@ def text_of(kind: Kind) -> str:
     return (FOLDER / f"{kind.value}.md").read_text(encoding="utf-8")
 
 
+def blocks(path: Path, language: str) -> list[str]:
+    """Code blocks of a page in one language."""
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [code for name, code in found if name == language]
+
+
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
     spec = importlib.util.spec_from_file_location("generate_plugin_pages", FOLDER / "generate.py")
@@ -117,17 +124,17 @@ def test_the_version_of_the_interface_is_the_documented_one() -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_python_examples_run(path: Path) -> None:
-    for code in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+    for code in blocks(path, "python"):
         exec(compile(code, str(path), "exec"), {"__name__": path.stem})
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_commands_parse(path: Path) -> None:
-    for block in re.findall(r"```\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+    for block in blocks(path, ""):
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
             while words and "=" in words[0]:
                 words.pop(0)  # a variable that is set for the command
             if words and words[0] == "lpcm-eval":
-                flags_first = words[1].startswith("-") and "ls" not in words
+                flags_first = words[1].startswith("-")
                 build_parser().parse_args(["run", *words[1:]] if flags_first else words[1:])
