@@ -24,7 +24,7 @@ from lpcm.store.files import FileDigests
 
 lite = pytest.importorskip("lpcm_lite.encoders.towers")
 
-IMAGES, BATCH, WORKERS, ROUNDS = 384, 64, 1, 5
+IMAGES, BATCH, WORKERS, ROUNDS = 192, 32, 1, 3
 
 
 class Files(torch.utils.data.Dataset):
