@@ -134,7 +134,9 @@ class PluginHost:
         candidates.sort(
             key=lambda c: (c.name != CORE, c.dist, c.name)
         )  # an order that no file system decides
-        candidates += [candidate_from_file(path) for path in files]
+        candidates += [
+            candidate_from_file(path) for path in dict.fromkeys(p.expanduser().resolve() for p in files)
+        ]
         _refuse_unknown(without, candidates)
 
         states, modules = [], {}
@@ -144,6 +146,11 @@ class PluginHost:
                 states.append(candidate.state(Status.BLOCKED, reason))
                 continue
             state, module = load_candidate(candidate)
+            twin = next((name for name, other in modules.items() if other is module), None)
+            if state.status is Status.OK and twin is not None:
+                state = candidate.state(
+                    Status.BROKEN, f"is the same module as the plugin {twin}: name it once"
+                )
             states.append(state)
             if state.status is Status.OK:
                 modules[f"{state.dist}:{state.name}"] = module

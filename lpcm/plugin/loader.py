@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import EntryPoint
@@ -121,7 +122,8 @@ def load_candidate(candidate: Candidate) -> tuple[PluginState, Any]:
     before = random_states()
     module: Any = None
     try:
-        with forbid_network() as tried:
+        # What a module prints while it is imported would get into the JSON of a command.
+        with forbid_network() as tried, redirect_stdout(sys.stderr):
             module = candidate.load()
             _check_api(module)
             unknown = _check_hooks(module)

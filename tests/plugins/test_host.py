@@ -130,6 +130,26 @@ def test_a_global_generator_that_moved_is_named(
     assert f"state of {generator} " in state.reason
 
 
+def test_one_module_named_by_two_entry_points_is_loaded_once(shelf: Shelf, metric: Metric) -> None:
+    module = shelf.add("twice", metric("mine"), plugin="first")
+    (info,) = shelf.folder.glob("*.dist-info")
+    (info / "entry_points.txt").write_text(f"[lpcm]\nfirst = {module}\nsecond = {module}\n")
+    host = shelf.discover()
+    assert host.state("first").status is Status.OK
+    assert host.state("second").status is Status.BROKEN
+    assert "same module as the plugin twice:first" in host.state("second").reason
+    assert host.find(Kind.METRIC, "mine").offer.plugin == "first"
+
+
+def test_what_a_module_prints_does_not_get_into_the_output(
+    shelf: Shelf, metric: Metric, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf.add("chatty", "print('hello')\n" + metric("chatty"))
+    assert shelf.discover().state("chatty").status is Status.OK
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "hello\n")
+
+
 def test_strict_raises_what_would_be_a_state(
     shelf: Shelf, metric: Metric, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +366,13 @@ def test_a_file_is_a_plugin(shelf: Shelf, metric: Metric, tmp_path: Path) -> Non
     state = host.state("shelf_afternoon")
     assert (state.status, state.version) == (Status.OK, "file")
     assert host.find(Kind.METRIC, "shelf_afternoon:afternoon").name == "afternoon"
+
+
+def test_a_file_that_is_given_twice_is_loaded_once(shelf: Shelf, metric: Metric, tmp_path: Path) -> None:
+    path = tmp_path / "shelf_given_twice.py"
+    path.write_text(metric("given"))
+    host = shelf.discover(files=[path, tmp_path / "." / path.name])
+    assert [s.status for s in host.states if s.name == "shelf_given_twice"] == [Status.OK]
 
 
 def test_a_file_is_loaded_even_when_the_variable_names_no_plugin(
