@@ -139,7 +139,8 @@ class PluginHost:
         ]
         _refuse_unknown(without, candidates)
 
-        states, modules = [], {}
+        states: list[PluginState] = []
+        modules: dict[str, Any] = {}
         for candidate in candidates:
             reason = _blocked(candidate, only, without)
             if reason:
