@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lpcm.errors import MissingError
+from lpcm.keys import Key
 from lpcm.plugin.host import PluginHost
 from lpcm.plugin.loader import PluginState, Status
 from lpcm.plugin.records import (
@@ -103,3 +105,33 @@ def test_the_digits_keep_the_promises_of_a_dataset(plugin_host: PluginHost) -> N
     (offer,) = [offer for offer in plugin_host.offers(Kind.DATASET) if offer.record.name == "digits"]
     checks = run_checks(checks_of(Kind.DATASET), Subject.of_offer(offer))
     assert [check for check in checks if check.outcome is Outcome.FAILED] == []
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> dict[str, Path]:
+    """A features file, and a tree of class folders."""
+    from PIL import Image
+
+    features = Key.of(0).generator().standard_normal((21, 4)).astype(np.float32)
+    ids = np.array([f"id-{row}" for row in range(21)])
+    np.savez(tmp_path / "stored.npz", features=features, ids=ids, labels=np.arange(21) % 3)
+    for label, name in enumerate(("cat", "dog")):
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        for row in range(11):
+            colour = (10 * row, 200 * label, 50)
+            Image.new("RGB", (9, 7), colour).save(tmp_path / "tree" / name / f"{row}.png")
+    return {"features": tmp_path / "stored.npz", "folder": tmp_path / "tree"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(Kind.ENCODER, "features"), (Kind.DATASET, "features"), (Kind.DATASET, "folder")],
+)
+def test_what_takes_a_path_is_checked_on_that_path(
+    kind: Kind, name: str, places: dict[str, Path], plugin_host: PluginHost
+) -> None:
+    found = plugin_host.find(kind, f"{name}:{places[name]}")
+    checks = run_checks(checks_of(kind), Subject.of_offer(found.offer, found.argument))
+    assert [check for check in checks if check.outcome is Outcome.FAILED] == []
+    passed = {check.name for check in checks if check.outcome is Outcome.PASSED}
+    assert {"record_tells_the_truth", "digest_is_stable", "opens_no_connection"} <= passed

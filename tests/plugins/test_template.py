@@ -15,6 +15,7 @@ from lpcm.errors import UsageError
 from lpcm.plugin import template_files
 from lpcm.plugin.records import Kind
 from lpcm.plugin.template_files import render, template_folder
+from lpcm.testing import canary
 
 from .conftest import Rendered
 from .installing import ROOT, lpcm_eval, run
@@ -203,6 +204,28 @@ def test_all_installed_plugins_are_listed_together(rendered: dict[Kind, Rendered
         assert (state["status"], state["notes"]) == ("ok", [])
         offers = json.loads(lpcm_eval("ls", kind.plural, "--json", path=path).stdout)
         assert f"my-{kind.value}" in [offer["name"] for offer in offers]
+
+
+@pytest.mark.slow
+def test_the_canary_that_an_author_records_is_the_one_that_travels(
+    rendered: dict[Kind, Rendered], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = rendered[Kind.ENCODER]
+    monkeypatch.syspath_prepend(plugin.site)
+    assert canary.main(["my-encoder"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    travels = json.loads((plugin.source / "my_encoder" / "canary.json").read_text())
+    assert printed.keys() == travels.keys()
+    # Six decimals are printed; another processor may round the last ones otherwise.
+    assert printed["image"] == pytest.approx(travels["image"], abs=1e-4)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 2), (["a", "b"], 2), (["no-such-encoder"], 2)])
+def test_recording_a_canary_of_nothing_is_a_wrong_use(
+    arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert canary.main(arguments) == code
+    assert capsys.readouterr().err.startswith("lpcm.testing.canary: ")
 
 
 @pytest.mark.slow
