@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +134,9 @@ def _new(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"folder": str(folder)})
     else:
-        print(f"wrote {folder}; next:")
-        for line in (
-            f"pip install {folder}",
-            f"pytest {folder}",
-            f"lpcm-eval plugins check {arguments.name}",
-        ):
-            print(f"  {line}")
+        # Without a separator pip would look for a package of that name on PyPI.
+        place = shlex.quote(str(folder) if folder.is_absolute() else f".{os.sep}{folder}")
+        print(
+            f"wrote {place}; next:\n  pip install {place}\n  pytest {place}\n  lpcm-eval plugins check {arguments.name}"
+        )
     return EXIT_DONE

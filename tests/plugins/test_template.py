@@ -142,6 +142,14 @@ def test_the_command_writes_and_says_what_comes_next(
     assert main(["plugins", "new", "other"]) == 2
 
 
+def test_the_command_to_install_never_means_a_package_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["plugins", "new", "my-thing", "--kind", "metric"]) == 0
+    assert f"pip install .{os.sep}my-thing\n" in capsys.readouterr().out
+
+
 # --- installed ------------------------------------------------------------------------------------
 
 
