@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from lpcm.plugin.host import PluginHost
+from lpcm.plugin.loader import Status
 
 
 def host_of(arguments: argparse.Namespace) -> PluginHost:
-    """The plugins that the flags and the environment ask for."""
-    return PluginHost.discover(without=arguments.no_plugin, files=[Path(p) for p in arguments.plugin])
+    """The plugins that the flags and the environment ask for; one line on standard error says which are unusable."""
+    host = PluginHost.discover(without=arguments.no_plugin, files=[Path(p) for p in arguments.plugin])
+    unusable = [s for s in host.states if s.status in (Status.BROKEN, Status.INCOMPATIBLE)]
+    if unusable and arguments.command != "plugins":  # which shows the states themselves
+        named = ", ".join(f"{state.name} ({state.status.value})" for state in unusable)
+        print(f"lpcm-eval: unusable plugins: {named}; type: lpcm-eval plugins", file=sys.stderr)
+    return host
 
 
 def add_store(command: argparse.ArgumentParser) -> None:

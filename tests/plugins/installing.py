@@ -22,7 +22,7 @@ def run(
     return subprocess.run(
         [str(part) for part in command],
         env=environment,
-        cwd=cwd,
+        cwd=cwd or Path(sys.executable).parent,  # not the source tree, which would be imported
         capture_output=True,
         text=True,
         timeout=300,

@@ -72,6 +72,22 @@ def test_all_broken_plugins_together_end_in_the_same_states(installed: dict[str,
         assert_as_expected(plugins[folder.name], folder)
 
 
+def test_other_commands_say_in_one_line_what_is_unusable_and_go_on(installed: dict[str, Path]) -> None:
+    done = lpcm_eval("ls", "disentanglers", "--json", path=list(installed.values()))
+    assert done.returncode == 0
+    assert {"lpcm:whiten", "lpcm-broken-duplicate-name:whiten"} <= {
+        o["full_name"] for o in json.loads(done.stdout)
+    }
+    (line,) = done.stderr.splitlines()
+    for name in ("import-error (broken)", "newer-api (incompatible)"):
+        assert name in line
+    assert "slow-import" not in line
+
+
+def test_nothing_is_said_when_every_plugin_works() -> None:
+    assert lpcm_eval("ls", "encoders", LPCM_PLUGINS="").stderr == ""
+
+
 def test_why_tells_the_reason_and_ends_with_the_exit_code_for_missing(installed: dict[str, Path]) -> None:
     done = lpcm_eval("plugins", "why", "import-error", path=[installed["import-error"]])
     assert done.returncode == 3
