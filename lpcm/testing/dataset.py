@@ -6,10 +6,8 @@ Source: the contract ``lpcm.plugin.contracts.Dataset``.
 from __future__ import annotations
 
 import pickle
-import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
 
 from lpcm.errors import DataError
@@ -17,6 +15,7 @@ from lpcm.plugin.contracts import DatasetOptions, Sample
 from lpcm.plugin.records import DatasetRecord
 from lpcm.store.files import FileDigests
 from lpcm.testing.common import LOADING, expect_text, watched
+from lpcm.testing.digests import OtherFiles, expect_digest
 from lpcm.testing.subject import CheckFunction, Subject, expect, refuses, skip
 
 SPLITS = ("train", "val", "test")
@@ -24,8 +23,6 @@ SPLITS = ("train", "val", "test")
 _OPENED = 3
 # A source holds a path or the bytes of a small file; decoded pixels of a photo are larger than this.
 _MOST_PICKLED = 1 << 20
-
-_DIGEST = re.compile(r"[0-9a-f]{16,}\Z")
 
 
 def build(subject: Subject, files: FileDigests | None = None) -> Any:
@@ -186,10 +183,7 @@ def fingerprints_tell_images_apart(subject: Subject) -> None:
         for sample in _some(subject):
             assert sample.image is not None
             one, other = sample.image.fingerprint(files), sample.image.fingerprint(files)
-            expect(
-                isinstance(one, str) and _DIGEST.match(one),
-                f"fingerprint of {sample.id!r} is {one!r}: expected hex",
-            )
+            expect_digest(one, f"fingerprint of {sample.id!r}")
             expect(one == other, f"fingerprint of {sample.id!r} changes from call to call")
             with sample.image.open() as image:
                 pixels = image.tobytes()
@@ -203,25 +197,13 @@ def fingerprints_tell_images_apart(subject: Subject) -> None:
 def digest_is_stable(subject: Subject) -> None:
     """Two datasets built alike have the same digest, in hexadecimal."""
     one, other = shared(subject).digest(), build(subject).digest()
-    expect(
-        isinstance(one, str) and _DIGEST.match(one), f"digest() gave {one!r}: expected 16 or more hex digits"
-    )
+    expect_digest(one, "digest()")
     expect(one == other, f"two datasets built alike have digests {one[:12]} and {other[:12]}")
-
-
-class _OtherFiles(FileDigests):
-    """Answers as if every file on disk had another content."""
-
-    asked = 0
-
-    def digests(self, paths: Sequence[Path]) -> list[str]:
-        self.asked += len(paths)
-        return [digest[::-1] for digest in super().digests(paths)]
 
 
 def digest_moves_with_files(subject: Subject) -> None:
     """Image files with another content give another digest, or are refused."""
-    other = _OtherFiles(None)
+    other = OtherFiles(None)
     with other as files:
         try:
             digest = build(subject, files).digest()

@@ -6,12 +6,10 @@ Source: the contract ``lpcm.plugin.contracts.Encoder``.
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from lpcm.errors import DataError, LpcmError
@@ -20,6 +18,7 @@ from lpcm.plugin.records import EncoderRecord, Modality
 from lpcm.store.files import FileDigests
 from lpcm.testing.common import LOADING, watched
 from lpcm.testing.data import CAPTIONS, make_tiny_images
+from lpcm.testing.digests import OtherFiles, expect_digest
 from lpcm.testing.subject import CheckFunction, Subject, expect, refuses, skip
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ BATCH_TOLERANCE = 1e-4
 
 # A norm is a sum of d squares in fp32: off by less than d * 6e-8.
 NORM_TOLERANCE = 1e-3
-
-_DIGEST = re.compile(r"[0-9a-f]{16,}\Z")
 
 
 def build(subject: Subject, files: FileDigests | None = None, **changed: Any) -> Any:
@@ -118,9 +115,7 @@ def record_tells_the_truth(subject: Subject) -> None:
 def digest_is_stable(subject: Subject) -> None:
     """Two encoders built alike have the same digest, in hexadecimal."""
     one, other = build(subject).digest(), build(subject).digest()
-    expect(
-        isinstance(one, str) and _DIGEST.match(one), f"digest() gave {one!r}: expected 16 or more hex digits"
-    )
+    expect_digest(one, "digest()")
     expect(one == other, f"two encoders built alike have digests {one[:12]} and {other[:12]}")
 
 
@@ -149,19 +144,9 @@ def digest_moves_with_preprocessing(subject: Subject) -> None:
     )
 
 
-class _OtherFiles(FileDigests):
-    """Answers as if every file on disk had another content."""
-
-    asked = 0
-
-    def digests(self, paths: Sequence[Path]) -> list[str]:
-        self.asked += len(paths)
-        return [digest[::-1] for digest in super().digests(paths)]
-
-
 def digest_moves_with_weights(subject: Subject) -> None:
     """Weights with another content give another digest, or are refused."""
-    other = _OtherFiles(None)
+    other = OtherFiles(None)
     with other as files:
         try:
             encoder = build(subject, files)
