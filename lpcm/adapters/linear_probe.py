@@ -79,7 +79,7 @@ class LinearProbe:
             return f"C fixed at {self.C:g}"
         if self.search is Search.TWO_STAGE:
             return "validation accuracy, coarse sweep then bisection"
-        return "validation accuracy, then validation log-loss, then the smaller C"
+        return "validation accuracy, then log-loss, then the smaller C; upward until neither gets better"
 
     def fit(
         self,

@@ -8,7 +8,16 @@ import pytest
 from lpcm.adapters.linear_probe import LinearProbe
 from lpcm.adapters.logistic import Solution
 from lpcm.adapters.records import RECORDS
-from lpcm.adapters.search import BISECTIONS, COARSE, GRID, Candidate, Edge, search_grid, search_two_stage
+from lpcm.adapters.search import (
+    BISECTIONS,
+    COARSE,
+    GRID,
+    PATIENCE,
+    Candidate,
+    Edge,
+    search_grid,
+    search_two_stage,
+)
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
 
@@ -150,12 +159,30 @@ def candidates(accuracy, loss=lambda C: 0.0):
 def test_ties_in_accuracy_go_to_the_lower_loss_and_then_to_the_smaller_c():
     fit, fits = candidates(lambda C: 0.5, lambda C: abs(np.log10(C) - 2))
     assert search_grid(fit, GRID)[0].C == 100
-    assert fits == sorted(GRID)  # strong penalty first: each solution starts the next
+    assert (
+        fits == sorted(GRID)[: sorted(GRID).index(100) + 1 + PATIENCE]
+    )  # strong penalty first, and no further
     fit, _ = candidates(lambda C: 0.5)
     best, edge = search_grid(fit, GRID)
     assert (best.C, edge) == (GRID[0], Edge.LOWER)
     fit, _ = candidates(lambda C: C, lambda C: -C)
     assert search_grid(fit, (1.0, 2.0, 3.0))[1] is Edge.UPPER
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "log-loss"])
+def test_the_search_goes_on_while_either_measure_gets_better(measure):
+    better = measure == "accuracy"
+    fit, fits = candidates(lambda C: C if better else -C, lambda C: C if better else -C)
+    search_grid(fit, GRID)
+    assert fits == sorted(GRID)
+
+
+def test_one_bad_step_does_not_end_the_search():
+    values = dict(zip(sorted(GRID), [0.5, 0.6, 0.55, 0.7, 0.65, 0.6, 0.9, 0.9, 0.9], strict=True))
+    fit, fits = candidates(values.__getitem__)
+    best, _ = search_grid(fit, GRID)
+    assert best.accuracy == 0.7
+    assert len(fits) == 6
 
 
 def test_the_two_stage_search_closes_in_on_a_peak():
