@@ -123,7 +123,7 @@ class TerminalReporter(Reporter):
             disable=not self._console.is_terminal,
         )
         self._bars: dict[str, TaskID] = {}
-        self._started: dict[str, float] = {}
+        self._first: dict[str, tuple[int, float]] = {}
         self._said = 0.0
         self._cells = (0, 0)
 
@@ -140,12 +140,14 @@ class TerminalReporter(Reporter):
 
     def extraction(self, what: str, done: int, total: int) -> None:
         """Show how many images are encoded, and how fast."""
-        started = self._started.setdefault(what, time.monotonic())
-        rate = f"{done / max(time.monotonic() - started, 1e-9):.0f} images/s"
+        # From the second batch on: the first one also waits for weights and workers.
+        first, since = self._first.setdefault(what, (done, time.monotonic()))
+        elapsed = time.monotonic() - since
+        rate = f"{(done - first) / elapsed:.0f} images/s" if done > first and elapsed > 0 else ""
         if what not in self._bars:
             self._bars[what] = self._progress.add_task(what, total=total, rate="")
         self._progress.update(self._bars[what], completed=done, total=total, rate=rate, visible=done < total)
-        self._line(f"{what}: {done} of {total} images, {rate}", last=done == total)
+        self._line(f"{what}: {done} of {total} images" + (f", {rate}" if rate else ""), last=done == total)
 
     def cell(self, row: Mapping[str, Any]) -> None:
         """Count a finished cell."""

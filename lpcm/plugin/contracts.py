@@ -297,6 +297,9 @@ class Disentangler(Protocol):
 
     Attributes:
         components_: (k, d) the linear map, when it is one.
+
+    It may also declare ``equivariance``, a tuple of ``"translation"``, ``"scale"`` and ``"rotation"``: what can be
+    done to the features without changing what is recovered, up to order and signs.
     """
 
     def fit(self, X: NDArray[np.float32]) -> Disentangler:
@@ -462,6 +465,8 @@ class Metric(Protocol):
 
     Attributes:
         card: definition, range, source and known failures, in Markdown.
+
+    It may also have ``example(key)``, which returns a truth, a perfect and a chance prediction for it.
     """
 
     card: str

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lpcm.encoders.canary import Finding
     from lpcm.encoders.extract import Progress
 
-SHARD = 1024
+SHARD = 256
 """Samples a file: a kill loses at most the work on one of them."""
 
 SCHEMA = 1

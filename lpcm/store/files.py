@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +14,7 @@ from lpcm.store.digest import file_digest
 # A file changed twice within the clock's grain keeps its size and time: a digest is remembered only once
 # the file is older than this.
 _SETTLED_NS = 2_000_000_000
+_FLUSH = 500  # new digests written at a time: a commit each would cost more than the hashing
 
 
 class FileDigests:
@@ -34,6 +35,7 @@ class FileDigests:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        self._learnt: dict[str, tuple[int, int, int, str]] = {}
         if path is None:
             self._database = _open(":memory:")
             return
@@ -55,35 +57,38 @@ class FileDigests:
 
     def digests(self, paths: Sequence[Path]) -> list[str]:
         """Hex SHA-256 of many files, in their order."""
-        found: list[str] = []
-        fresh: list[tuple[str, int, int, int, str]] = []
-        for path in paths:
-            name = str(path.absolute())
-            status = path.stat()
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-            row = self._database.execute(
-                "SELECT digest FROM files WHERE path = ? AND size = ? AND time = ? AND inode = ?",
-                (name, *stamp),
-            ).fetchone()
-            if row:
-                found.append(row[0])
-                continue
-            digest = file_digest(path)
-            found.append(digest)
-            if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
-                fresh.append((name, *stamp, digest))
-        self._remember(fresh)
-        return found
+        return [self._digest(path) for path in paths]
 
-    def _remember(self, rows: Iterable[tuple[str, int, int, int, str]]) -> None:
-        rows = list(rows)
+    def close(self) -> None:
+        """Write what was learnt and close the database; the object is of no use afterwards."""
+        self._flush()
+        self._database.close()
+
+    def _digest(self, path: Path) -> str:
+        name = str(path.absolute())
+        status = path.stat()
+        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+        known = (
+            self._learnt.get(name)
+            or self._database.execute(
+                "SELECT size, time, inode, digest FROM files WHERE path = ?", (name,)
+            ).fetchone()
+        )
+        if known and known[:3] == stamp:
+            return str(known[3])
+        digest = file_digest(path)
+        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            self._learnt[name] = (*stamp, digest)
+            if len(self._learnt) >= _FLUSH:
+                self._flush()
+        return digest
+
+    def _flush(self) -> None:
+        rows = [(name, *row) for name, row in self._learnt.items()]
         if rows:
             with self._database:
                 self._database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
-
-    def close(self) -> None:
-        """Close the database; the object is of no use afterwards."""
-        self._database.close()
+            self._learnt.clear()
 
     def __enter__(self) -> FileDigests:
         return self

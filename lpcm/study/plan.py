@@ -303,6 +303,8 @@ def _open(
             encoder: Encoder = host.load(found)(encoder_options)
             digests[Kind.ENCODER, name] = encoder.digest()  # finds out now whether the weights are there
             encoders[name] = encoder
+        except UsageError:
+            raise  # what was asked for cannot be, so nothing is run
         except LpcmError as error:
             failures[Kind.ENCODER, name] = error
     for name in study.dataset:
@@ -317,6 +319,8 @@ def _open(
             dataset: Dataset = host.load(found)(dataset_options)
             digests[Kind.DATASET, name] = dataset.digest()
             datasets[name] = dataset
+        except UsageError:
+            raise
         except LpcmError as error:
             failures[Kind.DATASET, name] = error
     return _Opened(encoders, datasets, failures, digests)

@@ -27,7 +27,9 @@ def test_an_unknown_key_has_no_row(store):
     assert store.get(KEY) is None
 
 
-@pytest.mark.parametrize("damage", ["row cut", "row gone", "outcomes cut", "outcomes gone", "outcomes flipped", "row flipped"])
+@pytest.mark.parametrize(
+    "damage", ["row cut", "row gone", "outcomes cut", "outcomes gone", "outcomes flipped", "row flipped"]
+)
 def test_a_damaged_row_counts_as_absent(store, tmp_path, damage):
     store.put(KEY, ROW, TENSORS)
     row, outcomes = tmp_path / "ab" / f"{KEY}.json", tmp_path / "ab" / f"{KEY}.safetensors"
@@ -53,5 +55,7 @@ def test_a_row_under_another_key_is_not_believed(store, tmp_path):
     store.put(KEY, ROW, TENSORS)
     other = "ab" + "1" * 62
     for suffix in ("json", "safetensors"):
-        (tmp_path / "ab" / f"{other}.{suffix}").write_bytes((tmp_path / "ab" / f"{KEY}.{suffix}").read_bytes())
+        (tmp_path / "ab" / f"{other}.{suffix}").write_bytes(
+            (tmp_path / "ab" / f"{KEY}.{suffix}").read_bytes()
+        )
     assert store.get(other) is None
