@@ -46,4 +46,32 @@ RECORDS: tuple[AdapterRecord, ...] = (
         needs=(Modality.IMAGE, Modality.TEXT),
         source="Radford et al. 2021, section 3.1",
     ),
+    AdapterRecord(
+        name="gda",
+        summary="Gaussian discriminant analysis in closed form, with zero-shot where there is text",
+        loader="lpcm.adapters.gda:GDA",
+        params=(
+            Param(
+                name="alpha", help="weight of the discriminant; left out: chosen on validation", type=float
+            ),
+            Param(
+                name="grid",
+                help="the alpha to choose from",
+                default=(1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2),
+                type=tuple,
+            ),
+            Param(
+                name="shrinkage",
+                help="of the covariance, above 0 and at most 1; left out: d / (n - 1 + d), as published",
+                type=float,
+            ),
+            Param(
+                name="text",
+                help="add zero-shot where the encoder reads text, or not",
+                default="added",
+                choices=("added", "left-out"),
+            ),
+        ),
+        source="Wang et al. 2024 (ICLR), section 3",
+    ),
 )
