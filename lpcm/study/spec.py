@@ -231,10 +231,8 @@ class Study:
         Raises:
             UsageError: when the file is not there or is no TOML.
         """
-        try:
-            import tomllib
-        except ModuleNotFoundError:  # Python 3.10
-            import tomli as tomllib  # type: ignore[no-redef]
+        import tomllib
+
         try:
             with path.open("rb") as file:
                 values: dict[str, Any] = tomllib.load(file)
