@@ -74,4 +74,18 @@ RECORDS: tuple[AdapterRecord, ...] = (
         ),
         source="Wang et al. 2024 (ICLR), section 3",
     ),
+    AdapterRecord(
+        name="ncm",
+        summary="nearest class mean, by cosine or Euclidean distance",
+        loader="lpcm.adapters.ncm:NearestClassMean",
+        params=(
+            Param(
+                name="nearness",
+                help="cosine of unit rows, or squared distance of rows as they are",
+                default="cosine",
+                choices=("cosine", "euclidean"),
+            ),
+        ),
+        source="Mensink et al. 2013 (TPAMI), equations 1 and 2",
+    ),
 )
