@@ -75,6 +75,43 @@ RECORDS: tuple[AdapterRecord, ...] = (
         source="Wang et al. 2024 (ICLR), section 3",
     ),
     AdapterRecord(
+        name="linear-probe-l1",
+        summary="L1 logistic regression, C chosen on validation: sees the axes of the features",
+        loader="lpcm.adapters.sparse_probe:L1Probe",
+        params=(
+            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
+            Param(
+                name="grid",
+                help="what to choose from, in multiples of the largest C at which all weights are zero",
+                default=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
+                type=tuple,
+            ),
+            Param(name="max_iter", help="solver steps at most, for each C", default=2000, type=int),
+            Param(name="gap", help="relative duality gap that counts as converged", default=1e-4, type=float),
+        ),
+        source="Tibshirani 1996; scikit-learn's LogisticRegression",
+    ),
+    AdapterRecord(
+        name="linear-probe-elastic",
+        summary="elastic-net logistic regression, C chosen on validation: sees the axes of the features",
+        loader="lpcm.adapters.sparse_probe:ElasticProbe",
+        params=(
+            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
+            Param(
+                name="grid",
+                help="what to choose from, in multiples of the largest C at which all weights are zero",
+                default=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
+                type=tuple,
+            ),
+            Param(
+                name="l1_ratio", help="share of the L1 term, above 0 and at most 1", default=0.5, type=float
+            ),
+            Param(name="max_iter", help="solver steps at most, for each C", default=2000, type=int),
+            Param(name="gap", help="relative duality gap that counts as converged", default=1e-4, type=float),
+        ),
+        source="Zou and Hastie 2005; scikit-learn's LogisticRegression",
+    ),
+    AdapterRecord(
         name="ncm",
         summary="nearest class mean, by cosine or Euclidean distance",
         loader="lpcm.adapters.ncm:NearestClassMean",
@@ -87,5 +124,24 @@ RECORDS: tuple[AdapterRecord, ...] = (
             ),
         ),
         source="Mensink et al. 2013 (TPAMI), equations 1 and 2",
+    ),
+    AdapterRecord(
+        name="tip-adapter",
+        summary="zero-shot and the votes of the cached shots; nothing is trained",
+        loader="lpcm.adapters.tip_adapter:TipAdapter",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
+            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            Param(
+                name="search",
+                help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
+                default="wide",
+                choices=("wide", "published"),
+            ),
+            Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float),
+            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+        ),
+        source="Zhang et al. 2022 (ECCV), section 3.1",
     ),
 )
