@@ -144,4 +144,32 @@ RECORDS: tuple[AdapterRecord, ...] = (
         ),
         source="Zhang et al. 2022 (ECCV), section 3.1",
     ),
+    AdapterRecord(
+        name="tip-adapter-f",
+        summary="Tip-Adapter with trained keys; the epoch is chosen on validation",
+        loader="lpcm.adapters.tip_adapter_f:TipAdapterF",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
+            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            Param(
+                name="search",
+                help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
+                default="wide",
+                choices=("wide", "published"),
+            ),
+            Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float),
+            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+            Param(name="epochs", help="passes over the shots", default=20, type=int),
+            Param(name="lr", help="learning rate at the start", default=1e-3, type=float),
+            Param(name="batch", help="rows a step", default=256, type=int),
+            Param(
+                name="keep",
+                help="the best epoch on validation, or the last",
+                default="validation",
+                choices=("validation", "last"),
+            ),
+        ),
+        source="Zhang et al. 2022 (ECCV), section 3.2",
+    ),
 )
