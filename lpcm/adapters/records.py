@@ -172,4 +172,30 @@ RECORDS: tuple[AdapterRecord, ...] = (
         ),
         source="Zhang et al. 2022 (ECCV), section 3.2",
     ),
+    AdapterRecord(
+        name="ape",
+        summary="Tip-Adapter on the features that separate the classes; nothing is trained",
+        loader="lpcm.adapters.ape:APE",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
+            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            Param(
+                name="gamma",
+                help="how much a misread key counts; left out: chosen on validation",
+                type=float,
+            ),
+            Param(name="share", help="of the features kept; left out: chosen on validation", type=float),
+            Param(name="weight", help="of the similarity between classes", default=0.7, type=float),
+            Param(
+                name="search",
+                help="geometric grids and log-loss between equals, or the released 200 x 20 x 20 grid",
+                default="wide",
+                choices=("wide", "published"),
+            ),
+            Param(name="alpha_end", help="end of alpha in the published grid", default=7.0, type=float),
+            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+        ),
+        source="Zhu et al. 2023 (ICCV), training-free APE",
+    ),
 )
