@@ -198,4 +198,25 @@ RECORDS: tuple[AdapterRecord, ...] = (
         ),
         source="Zhu et al. 2023 (ICCV), training-free APE",
     ),
+    AdapterRecord(
+        name="taskres",
+        summary="class vectors moved by a trained residual; the epoch is chosen on validation",
+        loader="lpcm.adapters.task_residual:TaskResidual",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="scale of the residual; left out: chosen on validation", type=float),
+            Param(name="grid", help="the alpha to choose from", default=(0.1, 0.5, 1.0), type=tuple),
+            Param(name="epochs", help="passes over the shots", default=100, type=int),
+            Param(name="lr", help="learning rate at the start", default=2e-3, type=float),
+            Param(name="batch", help="rows a step", default=256, type=int),
+            Param(name="weight_decay", help="of Adam", default=5e-4, type=float),
+            Param(
+                name="keep",
+                help="the best epoch on validation, or the last",
+                default="validation",
+                choices=("validation", "last"),
+            ),
+        ),
+        source="Yu et al. 2023 (CVPR), task residual",
+    ),
 )

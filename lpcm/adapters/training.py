@@ -85,6 +85,13 @@ class Trained:
     standing: Standing | None
     loss: float
 
+    @property
+    def rank(self) -> Standing:
+        """What trainings are compared by, the least the best. Raises ``UsageError`` without validation rows."""
+        if self.standing is None:
+            raise UsageError("trainings are to be compared on validation rows and there are none")
+        return self.standing
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
