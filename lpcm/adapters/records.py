@@ -173,6 +173,44 @@ RECORDS: tuple[AdapterRecord, ...] = (
         source="Zhang et al. 2022 (ECCV), section 3.2",
     ),
     AdapterRecord(
+        name="cross-modal",
+        summary="logistic regression on the shots and the class prompts, C chosen on validation",
+        loader="lpcm.adapters.cross_modal:CrossModal",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
+            Param(
+                name="grid",
+                help="the C to choose from",
+                default=(1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3),
+                type=tuple,
+            ),
+            Param(
+                name="copies",
+                help="of each class vector; left out: as many as give both modalities half of the weight",
+                type=int,
+            ),
+            Param(name="max_iter", help="solver iterations at most, for each C", default=2000, type=int),
+            Param(
+                name="gap",
+                help="relative distance to the minimum that counts as converged",
+                default=1e-4,
+                type=float,
+            ),
+        ),
+        source="Lin et al. 2023 (CVPR), equations 3 and 4",
+    ),
+    AdapterRecord(
+        name="lp-plus-plus",
+        summary="linear probe blended with the prompts, step sizes from the data, block chosen on validation",
+        loader="lpcm.adapters.lp_plus_plus:LPPlusPlus",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="blocks", help="of ten steps; the best on validation is kept", default=30, type=int),
+        ),
+        source="Huang et al. 2024 (CVPR), equation 2, sections 3.3 and 3.4",
+    ),
+    AdapterRecord(
         name="ape",
         summary="Tip-Adapter on the features that separate the classes; nothing is trained",
         loader="lpcm.adapters.ape:APE",

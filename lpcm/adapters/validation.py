@@ -72,7 +72,7 @@ def validation_rows(
         val: features and labels.
         adapter: name of who asks, for the error.
         chosen: what is chosen on them.
-        instead: settings that make the choice unnecessary, as typed after ``--set``.
+        instead: settings that make the choice unnecessary, as typed after ``--set``; empty when there are none.
 
     Raises:
         UsageError: when there are none.
@@ -80,6 +80,8 @@ def validation_rows(
     if val is None or not len(val[1]):
         raise UsageError(
             f"{adapter} chooses {chosen} on validation rows and was given none",
-            f"give it validation rows, or fix what it would choose: --set {instead}",
+            f"give it validation rows, or fix what it would choose: --set {instead}"
+            if instead
+            else "give it validation rows",
         )
     return val
