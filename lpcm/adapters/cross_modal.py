@@ -42,7 +42,7 @@ class CrossModal:
         max_iter: solver iterations at most, for each C.
         gap: relative distance to the minimum at which a solution counts as converged.
 
-    Source: Lin et al. 2023, "Multimodality helps unimodality" (CVPR), equations 3 and 4 with a linear head.
+    Source: Lin et al. 2023, "Multimodality helps unimodality" (CVPR), with a linear head.
 
     Example:
         >>> prompts = TextPrompts(np.eye(2, 3, dtype=np.float32), ("cat", "dog"))

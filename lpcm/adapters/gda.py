@@ -46,8 +46,8 @@ class GDA:
         shrinkage: s, in (0, 1]; ``None`` takes d / (n - 1 + d).
         text: ``"added"`` (where the encoder reads text) or ``"left-out"``.
 
-    Source: Wang et al. 2024, "A hard-to-beat baseline for training-free CLIP-based adaptation" (ICLR), section
-    3; the shrinkage is Kubokawa and Srivastava's (2008).
+    Source: Wang et al. 2024, "A hard-to-beat baseline for training-free CLIP-based adaptation" (ICLR), and
+    its released code; the shrinkage is Kubokawa and Srivastava's (2008).
 
     Example:
         >>> X, y = np.eye(4, dtype=np.float32)[[0, 1, 2, 3]], np.array([0, 0, 1, 1])

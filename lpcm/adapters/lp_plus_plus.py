@@ -36,8 +36,8 @@ class LPPlusPlus:
     Args:
         blocks: of ten steps; the one that stands best on validation is kept, the start among them.
 
-    Source: Huang et al. 2024, "LP++: a surprisingly strong linear probe for few-shot CLIP" (CVPR), equation 2
-    and the step sizes and starts of sections 3.3 and 3.4, with the constants of the released code.
+    Source: Huang et al. 2024, "LP++: a surprisingly strong linear probe for few-shot CLIP" (CVPR);
+    step sizes, starts and constants as in the released code (``LinearProbe_P2``).
 
     Example:
         >>> prompts = TextPrompts(np.eye(2, 3, dtype=np.float32), ("cat", "dog"))

@@ -72,7 +72,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
                 choices=("added", "left-out"),
             ),
         ),
-        source="Wang et al. 2024 (ICLR), section 3",
+        source="Wang et al. 2024 (ICLR)",
     ),
     AdapterRecord(
         name="linear-probe-l1",
@@ -198,7 +198,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
                 type=float,
             ),
         ),
-        source="Lin et al. 2023 (CVPR), equations 3 and 4",
+        source="Lin et al. 2023 (CVPR)",
     ),
     AdapterRecord(
         name="lp-plus-plus",
@@ -208,7 +208,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
         params=(
             Param(name="blocks", help="of ten steps; the best on validation is kept", default=30, type=int),
         ),
-        source="Huang et al. 2024 (CVPR), equation 2, sections 3.3 and 3.4",
+        source="Huang et al. 2024 (CVPR)",
     ),
     AdapterRecord(
         name="ape",
@@ -256,5 +256,17 @@ RECORDS: tuple[AdapterRecord, ...] = (
             ),
         ),
         source="Yu et al. 2023 (CVPR), task residual",
+    ),
+    AdapterRecord(
+        name="clap",
+        summary="linear probe held near zero-shot class by class; looks at no validation row",
+        loader="lpcm.adapters.clap:CLAP",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="epochs", help="passes over the shots", default=300, type=int),
+            Param(name="lr", help="learning rate of SGD", default=0.1, type=float),
+            Param(name="batch", help="rows a step", default=256, type=int),
+        ),
+        source="Silva-Rodriguez et al. 2024 (CVPR)",
     ),
 )
