@@ -47,7 +47,7 @@ class LinearDisentangler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._fit(Spectrum.of(X), effort)
 
     def _fit(self, spectrum: Spectrum, effort: Effort) -> LinearDisentangler:
-        n, d = spectrum.rows.shape
+        n, d = spectrum.shape
         self.n_features_in_ = d
         self.mean_ = spectrum.mean
         self.facts_ = {"n": n, "d": d, "rank": spectrum.rank, "constant_features": spectrum.constant}

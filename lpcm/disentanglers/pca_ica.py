@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.disentanglers.certificate import Effort
+from lpcm.disentanglers.engines import Engine
 from lpcm.disentanglers.ica import ICA
 from lpcm.disentanglers.linear import capping
 from lpcm.disentanglers.spectrum import Spectrum
@@ -20,7 +21,7 @@ class PCAThenICA(ICA):
 
     Args:
         p: principal components; ``None`` takes min(2 k, d, n - 1), at most the numerical rank.
-        k, max_iter, tol, excess, certificate, random_state: as ``ICA``.
+        k, max_iter, tol, engine, precision, device, batch, excess, certificate, random_state: as ``ICA``.
 
     Source: "Beyond DAGs: A Latent Partial Causal Model for Multimodal Learning", arXiv 2402.06223, sec. 5.
     Whitening PCA(p) to k dimensions is whitening to k dimensions: the second cut takes the same axes.
@@ -33,6 +34,10 @@ class PCAThenICA(ICA):
         k: int | None = None,
         max_iter: int = 1000,
         tol: float = 1e-4,
+        engine: str = Engine.SKLEARN.value,
+        precision: str = "float32",
+        device: str = "cpu",
+        batch: int | None = None,
         excess: str = "refuse",
         certificate: str = Effort.NONE.value,
         random_state: int = 0,
@@ -41,6 +46,10 @@ class PCAThenICA(ICA):
             k=k,
             max_iter=max_iter,
             tol=tol,
+            engine=engine,
+            precision=precision,
+            device=device,
+            batch=batch,
             excess=excess,
             certificate=certificate,
             random_state=random_state,
@@ -48,7 +57,7 @@ class PCAThenICA(ICA):
         self.p = p
 
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:
-        n, d = spectrum.rows.shape
+        n, d = spectrum.shape
         cap = capping(self.excess)
         k, notes = spectrum.width(self.k, cap=cap, name="k")
         wanted = min(2 * k, d, n - 1, spectrum.rank) if self.p is None else self.p

@@ -13,6 +13,19 @@ _EXCESS = Param(
 )
 _MAX_ITER = Param(name="max_iter", help="fixed-point iterations at most", default=1000, type=int)
 _TOL = Param(name="tol", help="change of a direction at which iterating stops", default=1e-4, type=float)
+_ENGINE = Param(
+    name="engine",
+    help="who iterates; torch is the fastest and reads rows in chunks, picard needs lpcm[picard]",
+    default="sklearn",
+    choices=("sklearn", "torch", "picard"),
+)
+_PRECISION = Param(
+    name="precision", help="arithmetic of engine=torch", default="float32", choices=("float32", "float64")
+)
+_DEVICE = Param(name="device", help="of engine=torch: cpu, cuda or cuda:N", default="cpu")
+_BATCH = Param(
+    name="batch", help="of engine=torch: rows to converge on before all are used; left out: all", type=int
+)
 _CERTIFICATE = Param(
     name="certificate",
     help="tell what was identified; quick costs 4 fits more, full 8",
@@ -57,14 +70,14 @@ RECORDS: tuple[DisentanglerRecord, ...] = (
         name="ica",
         summary="FastICA to k independent components",
         loader="lpcm.disentanglers.ica:ICA",
-        params=(_K, _MAX_ITER, _TOL, _EXCESS, _CERTIFICATE),
+        params=(_K, _MAX_ITER, _TOL, _ENGINE, _PRECISION, _DEVICE, _BATCH, _EXCESS, _CERTIFICATE),
         source="Hyvarinen 1999; arXiv 2402.06223, section 5",
     ),
     DisentanglerRecord(
         name="pca-ica",
         summary="PCA to p, then FastICA to k: the paper's recipe",
         loader="lpcm.disentanglers.pca_ica:PCAThenICA",
-        params=(_P, _K, _MAX_ITER, _TOL, _EXCESS, _CERTIFICATE),
+        params=(_P, _K, _MAX_ITER, _TOL, _ENGINE, _PRECISION, _DEVICE, _BATCH, _EXCESS, _CERTIFICATE),
         source="arXiv 2402.06223, section 5",
     ),
 )

@@ -14,7 +14,7 @@ from scipy.linalg import eigh
 
 from lpcm.errors import DataError, UsageError
 
-_CHUNK_ROWS = 8192
+CHUNK_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,16 @@ class Spectrum:
         """Numerical rank r of the centred features."""
         return len(self.scales)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d) of the features."""
+        n, d = self.rows.shape
+        return n, d
+
+    def centred(self) -> Iterator[NDArray[np.float64]]:
+        """Rows without their mean, a float64 chunk at a time."""
+        return _chunks(self.rows, self.mean)
+
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> Spectrum:
         """Compute the spectrum of (n, d) features.
@@ -57,22 +67,22 @@ class Spectrum:
         if constant == d:
             raise DataError(f"all {d} features are constant over {n} rows: there is nothing to disentangle")
         mean = rows.mean(0, dtype=np.float64)
+        squares = sum(float(np.square(part, dtype=np.float64).sum()) for part in _parts(rows))
+        size = np.sqrt(squares / rows.size)
         if n <= d:
             centred = rows - mean
-            values, left = _descending(centred @ centred.T)
-            keep = _above_noise(values, rows)
+            values, left = descending(centred @ centred.T)
+            keep = above_noise(values, rows.shape, rows.dtype, size)
             axes = left[:, keep].T @ centred
             axes /= np.sqrt(values[keep])[:, None]
         else:
             gram = np.zeros((d, d))
             for chunk in _chunks(rows, mean):
                 gram += chunk.T @ chunk
-            values, right = _descending(gram)
-            keep = _above_noise(values, rows)
+            values, right = descending(gram)
+            keep = above_noise(values, rows.shape, rows.dtype, size)
             axes = np.ascontiguousarray(right[:, keep].T)
-        peaks = axes[np.arange(len(axes)), np.abs(axes).argmax(1)]
-        axes *= np.sign(peaks)[:, None]
-        return cls(rows, mean, np.sqrt(values[keep] / n), axes, constant)
+        return cls(rows, mean, np.sqrt(values[keep] / n), signed(axes), constant)
 
     def width(self, asked: int | None, *, cap: bool, name: str) -> tuple[int, list[str]]:
         """How many components to take: ``asked``, or min(256, d, n // 5) when that is ``None``.
@@ -83,7 +93,7 @@ class Spectrum:
         Raises:
             UsageError: when ``asked`` is above the numerical rank and ``cap`` is false.
         """
-        n, d = self.rows.shape
+        n, d = self.shape
         if asked is None:
             return self._capped(max(1, min(256, d, n // 5)), "the default of min(256, d, n // 5)")
         if asked < 1:
@@ -103,9 +113,9 @@ class Spectrum:
     def project(self, k: int, *, whiten: bool) -> NDArray[np.float64]:
         """Give the rows on the first k axes, (n, k); with unit variance along each where ``whiten``."""
         axes = self.axes[:k] / self.scales[:k, None] if whiten else self.axes[:k]
-        projected = np.empty((len(self.rows), k))
+        projected = np.empty((self.shape[0], k))
         start = 0
-        for chunk in _chunks(self.rows, self.mean):
+        for chunk in self.centred():
             projected[start : start + len(chunk)] = chunk @ axes.T
             start += len(chunk)
         return projected
@@ -144,20 +154,37 @@ def canonical_order(rows: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def _chunks(rows: NDArray[np.floating], mean: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
     # A float64 copy of a million rows would be gigabytes: only a chunk of it exists at a time.
-    for start in range(0, len(rows), _CHUNK_ROWS):
-        yield rows[start : start + _CHUNK_ROWS] - mean
+    for part in _parts(rows):
+        yield part - mean
 
 
-def _descending(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _parts(rows: NDArray[np.floating]) -> Iterator[NDArray[np.floating]]:
+    for start in range(0, len(rows), CHUNK_ROWS):
+        yield rows[start : start + CHUNK_ROWS]
+
+
+def signed(axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Axes (r, d) with the entry of largest magnitude of each made positive."""
+    peaks = axes[np.arange(len(axes)), np.abs(axes).argmax(1)]
+    turned: NDArray[np.float64] = axes * np.sign(peaks)[:, None]
+    return turned
+
+
+def descending(gram: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues of a Gram matrix, largest first, and its eigenvectors as columns; the matrix is used up."""
     values, vectors = eigh(gram, overwrite_a=True, check_finite=False)
     return values[::-1], vectors[:, ::-1]
 
 
-def _above_noise(values: NDArray[np.float64], rows: NDArray[np.floating]) -> NDArray[np.intp]:
-    # Two sources of directions that are only rounding: the features' own (relative to their size before
-    # centring, spread over an n x d matrix), and the squaring in the Gram matrix.
-    n, d = rows.shape
-    size = float(np.sqrt(np.mean(np.square(rows, dtype=np.float64))))
-    rounding = np.finfo(rows.dtype).eps * size * (np.sqrt(n) + np.sqrt(d))
+def above_noise(
+    values: NDArray[np.float64], shape: tuple[int, ...], dtype: np.dtype[np.floating], size: float
+) -> NDArray[np.intp]:
+    """Places of the eigenvalues that are more than rounding.
+
+    Two sources of directions that are only rounding: the features' own (relative to ``size``, their root mean
+    square before centring, spread over an (n, d) matrix), and the squaring in the Gram matrix.
+    """
+    n, d = shape
+    rounding = np.finfo(dtype).eps * size * (np.sqrt(n) + np.sqrt(d))
     squaring = np.sqrt(values[0] * np.finfo(np.float64).eps * max(n, d))
     return np.flatnonzero(np.sqrt(np.maximum(values, 0)) > max(rounding, squaring))
