@@ -129,6 +129,33 @@ def choose_point(
     return Choice(grid.betas[b], grid.alphas[a], w, standing)
 
 
+def choose_calibrated(
+    zero_shot: NDArray[np.float64],
+    cache: Cache,
+    rows: NDArray[np.floating],
+    truth: NDArray[np.int64],
+    grid: Grid,
+) -> Choice:
+    """Find the point of the grid with the lowest validation log-loss, whatever its accuracy: a start for training.
+
+    Accuracy hardly changes beyond some alpha, but there the softmax is saturated and its gradient gone.
+
+    Args:
+        zero_shot: (q, c) the part of the logits that the cache is added to.
+        cache: the keys.
+        rows: (q, d) validation rows.
+        truth: (q,) their labels.
+        grid: beta and alpha.
+    """
+    right = count_right(zero_shot, cache, rows, truth, grid)
+    points = np.argwhere(right >= 0)
+    losses = _log_losses(zero_shot, cache, rows, truth, grid, (None,), points)
+    place = int(losses.argmin())
+    b, a, _ = (int(i) for i in points[place])
+    standing = Standing(len(truth) - int(right[b, a, 0]), float(losses[place]), len(truth))
+    return Choice(grid.betas[b], grid.alphas[a], 0, standing)
+
+
 def count_right(
     zero_shot: NDArray[np.float64],
     cache: Cache,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lpcm.adapters.cache import Cache
 from lpcm.adapters.cache_search import (
     Search,
+    choose_calibrated,
     choose_point,
     edge,
     make_grid,
@@ -32,8 +33,9 @@ class TipAdapterF:
 
         logits = 100 f T' + alpha exp(-beta (1 - f F')) L,   F trained, not made unit again
 
-    Alpha and beta during training are those that training-free Tip-Adapter chooses on validation, or the given
-    ones; after it they are chosen again for the trained keys.
+    Alpha and beta during training are those of the lowest validation log-loss, or the given ones: the most accurate
+    ones often saturate the softmax, and then nothing is learnt. After training they are chosen for the trained keys
+    as Tip-Adapter does, and the trained keys are kept where they stand better than the untrained.
 
     Args:
         alpha: weight of the cache; ``None`` chooses it on validation.
@@ -62,7 +64,7 @@ class TipAdapterF:
         refuse_unusable(alpha=alpha, beta=beta, alpha_end=alpha_end, beta_end=beta_end)
         self._grid = make_grid(parse_search(search), alpha, beta, (beta_end, alpha_end))
         self._schedule = Schedule(epochs=epochs, lr=lr, batch=batch, eps=1e-4, keep=parse_keep(keep))
-        self.selection = f"epoch: {keep}; {say_selection(self._grid)}, before and after training"
+        self.selection = f"epoch: {keep}; {say_selection(self._grid)}, trained or untrained keys"
 
     def fit(
         self,
@@ -94,12 +96,16 @@ class TipAdapterF:
         start = Cache.of(unit(features), labels, classes)
         alpha, beta = grid.alphas[0], grid.betas[0]
         if held is not None and searched:
-            found = choose_point(self._zero_shot(held[0]), start, *held, grid)
-            alpha, beta = found.alpha, found.beta
+            calibrated = choose_calibrated(self._zero_shot(held[0]), start, *held, grid)
+            alpha, beta = calibrated.alpha, calibrated.beta
         self._facts: dict[str, Any] = {"alpha_in_training": alpha, "beta_in_training": beta}
         self._cache = self._trained(start, labels[start.order], held, alpha, beta, key)
         if held is not None and searched:
-            found = choose_point(self._zero_shot(held[0]), self._cache, *held, grid)
+            zero_shot = self._zero_shot(held[0])
+            found = choose_point(zero_shot, self._cache, *held, grid)
+            untrained = choose_point(zero_shot, start, *held, grid)
+            if untrained.standing < found.standing:
+                found, self._cache, self._facts["epoch"] = untrained, start, 0
             alpha, beta = found.alpha, found.beta
             self._facts |= {
                 "alpha_at_edge": edge(alpha, grid.alphas).value,

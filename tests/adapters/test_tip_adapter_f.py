@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from lpcm.adapters.cache_search import ALPHAS, BETAS
 from lpcm.adapters.prompts import unit
 from lpcm.adapters.tip_adapter import TipAdapter
 from lpcm.adapters.tip_adapter_f import TipAdapterF
+from lpcm.adapters.validation import standing
 from lpcm.errors import UsageError
 from lpcm.keys import Key
 from lpcm.testing import check_adapter
@@ -71,7 +73,21 @@ def test_validation_is_never_worse_than_without_training():
     trained = fitted(lr=0.01)
     plain = TipAdapter().fit(*TRAIN, classes=CLASSES, key=Key.of(0), val=VAL, text=PROMPTS)
     assert trained.report()["val_accuracy"] >= plain.report()["val_accuracy"]
-    assert trained.report()["alpha_in_training"] == plain.report()["alpha"]
+    assert (
+        trained.report()["val_accuracy"]
+        > fitted(keep="last", lr=1e3, alpha=1.0, beta=1.0).report()["val_accuracy"]
+    )
+
+
+def test_training_happens_where_validation_log_loss_is_lowest():
+    report = fitted(epochs=1).report()
+
+    def log_loss(alpha, beta):
+        plain = TipAdapter(alpha=alpha, beta=beta).fit(*TRAIN, classes=CLASSES, key=Key.of(0), text=PROMPTS)
+        return standing(plain.logits(VAL[0]), VAL[1]).log_loss
+
+    lowest = min((log_loss(a, b), b, a) for b in BETAS for a in ALPHAS)
+    assert (report["beta_in_training"], report["alpha_in_training"]) == lowest[1:]
 
 
 def test_batches_are_drawn_from_the_key():
