@@ -269,4 +269,26 @@ RECORDS: tuple[AdapterRecord, ...] = (
         ),
         source="Silva-Rodriguez et al. 2024 (CVPR)",
     ),
+    AdapterRecord(
+        name="clip-adapter",
+        summary="two trained layers on the image features, blended with them",
+        loader="lpcm.adapters.clip_adapter:CLIPAdapter",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="ratio", help="of the blend; left out: chosen on validation", type=float),
+            Param(name="grid", help="the ratio to choose from", default=(0.2, 0.4, 0.6, 0.8), type=tuple),
+            Param(name="reduction", help="width of the features over the hidden width", default=4, type=int),
+            Param(name="epochs", help="passes over the shots", default=100, type=int),
+            Param(name="lr", help="learning rate at the start", default=1e-3, type=float),
+            Param(name="batch", help="rows a step", default=256, type=int),
+            Param(name="weight_decay", help="of AdamW", default=0.01, type=float),
+            Param(
+                name="keep",
+                help="the best epoch on validation, or the last",
+                default="validation",
+                choices=("validation", "last"),
+            ),
+        ),
+        source="Gao et al. 2024 (IJCV), visual adapter",
+    ),
 )
