@@ -1,0 +1,65 @@
+// Which kernels carry out a problem at a level. The only place that decides this.
+#include <stdexcept>
+#include <string>
+
+#include "engine.hpp"
+
+namespace lpcm {
+namespace {
+
+using namespace loss;
+
+// Distances have no bf16 products: their terms are differences, and rounding first would lose the small ones.
+bool dot_like(Similarity s) { return s == Similarity::dot || s == Similarity::sqeuclidean; }
+
+#if defined(LPCM_X86_LEVELS)
+// VDPBF16PS does twice the work of an FMA. AMD issues it as often as an FMA; Intel's server cores at a quarter of that
+// rate, so there fp32 products are both faster and better.
+bool bf16_dot_pays() { return cpu_features().avx512_bf16 && cpu_features().vendor == "AuthenticAMD"; }
+#endif
+
+// Calls use(kernels) with the table for this level and precision.
+template <class Use>
+auto with_kernels(const ContrastiveProblem& p, Use&& use) {
+  const bool bf16 = p.precision == Precision::bf16 && dot_like(p.similarity);
+  if (p.precision == Precision::fp64) return use(generic_fp64());
+  if (p.level == CpuLevel::amx && p.tiles == Tiles::emulated && dot_like(p.similarity)) {
+    return bf16 ? use(emulated_amx_bf16()) : use(emulated_amx_fp32());
+  }
+  const CpuLevel level = p.tiles == Tiles::emulated ? CpuLevel::generic : p.level;
+  switch (level) {
+    case CpuLevel::generic:
+      return bf16 ? use(generic_bf16()) : use(generic_fp32());
+#if defined(LPCM_X86_LEVELS)
+    case CpuLevel::avx2: return use(avx2_fp32());
+    case CpuLevel::avx512: return bf16 && bf16_dot_pays() ? use(avx512_bf16()) : use(avx512_fp32());
+    case CpuLevel::amx:
+      if (!dot_like(p.similarity)) return use(avx512_fp32());
+      return bf16 ? use(amx_bf16()) : use(amx_fp32());
+#else
+    default: break;
+#endif
+  }
+  throw std::invalid_argument("this build has no kernels for CPU level '" + std::string(name(level)) + "'");
+}
+
+}  // namespace
+
+void contrastive_forward(const ContrastiveProblem& problem, const ContrastiveStatistics& out) {
+  check(problem);
+  with_kernels(problem, [&]<class T, class Slot>(const Kernels<T, Slot>& kernels) { Engine<T, Slot>(problem, kernels).forward(out); });
+}
+
+void contrastive_backward(const ContrastiveProblem& problem, const ContrastiveStatistics& saved,
+                          const ContrastiveWeights& weights, const ContrastiveGradients& out) {
+  check(problem);
+  with_kernels(problem, [&]<class T, class Slot>(const Kernels<T, Slot>& kernels) {
+    Engine<T, Slot>(problem, kernels).backward(saved, weights, out);
+  });
+}
+
+const char* contrastive_arithmetic(const ContrastiveProblem& problem) {
+  return with_kernels(problem, []<class T, class Slot>(const Kernels<T, Slot>& kernels) { return kernels.arithmetic; });
+}
+
+}  // namespace lpcm
