@@ -12,15 +12,15 @@
 namespace lpcm::loss {
 namespace {
 
-// Largest spread of the log-sum-exps at which one exp, shifted to `top` under their maximum, serves rows and columns:
-// what it flushes to zero is then under e^-20 of every row and column.
+// One exp serves rows and columns when its shift can be at most `above` under the largest log-sum-exp (no overflow) and
+// at most `below` over the smallest: what it flushes to zero is then under e^-20 of every row and column.
 template <class T>
 struct Spread {
-  static constexpr double widest = 127.0, top = 60.0;
+  static constexpr double above = 60.0, below = 67.0;
 };
 template <>
 struct Spread<double> {
-  static constexpr double widest = 1200.0, top = 600.0;
+  static constexpr double above = 600.0, below = 670.0;
 };
 
 double largest(const double* values, std::int64_t count) {
@@ -59,11 +59,14 @@ typename Engine<T, Slot>::Coefficients Engine<T, Slot>::coefficients(const Contr
     };
     see(saved.rows, n_);
     if (columns) see(saved.columns, m_);
-    const bool window = finite && high - low <= Spread<T>::widest;
+    const double least = high - Spread<T>::above, most = low + Spread<T>::below;
+    const bool window = finite && least <= most;
     c.weighing = window ? Weighing::window : Weighing::robust;
-    if (window) shift = high - Spread<T>::top;
+    if (window) shift = std::min(std::max(window_shift(), least), most);
   }
-  c.constant = static_cast<T>(p_.bias - shift);
+  // a whole number in a window, so that adding it to a logit rounds no more than the logit itself was rounded
+  const double exact = p_.bias - shift;
+  c.constant = static_cast<T>(c.weighing != Weighing::window ? exact : exact > 0 ? std::ceil(exact) : std::floor(exact));
   const double back = p_.bias - static_cast<double>(c.constant);  // the shift after rounding
 
   const auto fill = [&](const double* g, const double* rest, std::int64_t count, Buffer<T>& factor, Buffer<T>& own) {
@@ -122,7 +125,8 @@ void Engine<T, Slot>::write_gradient(const GradientMatrix& out, const Side& side
     for (std::int64_t k = 0; k < d_; ++k) {
       double sum = static_cast<double>(sums[r * width_ + k]);
       if (p_.similarity == Similarity::sqeuclidean) {
-        sum -= weights[static_cast<std::size_t>(i)] * (own[k] - centre_[static_cast<std::size_t>(k)]);
+        const double value = as_multiplied(own[k] - centre_[static_cast<std::size_t>(k)], k_.gradient_planes);
+        sum -= weights[static_cast<std::size_t>(i)] * value;
       }
       gradient[k] = factor * sum;
     }

@@ -49,7 +49,10 @@ void Engine<T, Slot>::measure_sides() {
       double* row = scratch(worker, 0);
       read_row(m, i, centre(), row);
       double sum = 0;
-      for (std::int64_t k = 0; k < d_; ++k) sum += row[k] * row[k];
+      for (std::int64_t k = 0; k < d_; ++k) {
+        const double value = as_multiplied(row[k], k_.planes);
+        sum += value * value;
+      }
       square[static_cast<std::size_t>(i)] = sum;
     });
     return square;

@@ -101,6 +101,15 @@ class Engine {
   const Matrix& y() const { return p_.self ? p_.x : p_.y; }
   bool needs_columns() const { return p_.self || p_.directions == Directions::both; }
   const double* centre() const { return centre_.empty() ? nullptr : centre_.data(); }
+  // A feature as the products see it: in bf16 parts where they are. A squared distance is only as small as it should be
+  // when its norms are those of what was multiplied.
+  static double as_multiplied(double value, int planes) {
+    if constexpr (kPer == 1) return static_cast<double>(static_cast<T>(value));
+    float rest = static_cast<float>(value);
+    double sum = 0;
+    for (int plane = 0; plane < planes; ++plane) sum += static_cast<double>(widen(split_bf16(rest)));
+    return sum;
+  }
   double* scratch(int worker, int which) { return doubles_.data() + (worker * 3 + which) * width_; }
 
   // engine.cpp
@@ -122,7 +131,9 @@ class Engine {
   Sums exp_sums(T constant, const T* row_shift, const T* column_shift);
   Sums maxima(T constant);
   bool underflowed(const Sums& sums, double threshold, const Inverse& inverse) const;
-  bool try_window(const ContrastiveStatistics& out);
+  double lowest_shift() const;
+  double window_shift() const;
+  bool try_window(double shift, const ContrastiveStatistics& out);
   void robust_statistics(const ContrastiveStatistics& out);
   void sigmoid_statistics(const ContrastiveStatistics& out);
 

@@ -1,9 +1,10 @@
 // Row and column log-sum-exp over the negatives, and the positives.
 //
-// One shift for the whole matrix lets one exp serve both directions. With bound B >= every logit, the shift is
-// B - headroom, headroom just small enough that a sum of all its terms cannot overflow; afterwards every sum is checked
-// to be large enough that what was flushed to zero could not have shown in it. When the check fails, the sums are
-// taken again with each row's and each column's own maximum.
+// One shift for the whole matrix lets one exp serve both directions. With bound B >= every logit, it is at least
+// B - headroom, so that a sum of all terms cannot overflow; afterwards every sum is checked to be large enough that what
+// was flushed to zero could not have shown in it. The first try is no shift at all where the bound allows it, because a
+// logit that is not moved is not rounded again; the second is the bound's; the last are each row's and column's own
+// maxima.
 #include <algorithm>
 #include <limits>
 
@@ -27,6 +28,21 @@ struct Range<double> {
 };
 
 }  // namespace
+
+// The least shift that cannot overflow. Shifts differ from the bias by whole numbers, so that applying one to a logit
+// rounds no more than the logit itself was rounded.
+template <class T, class Slot>
+double Engine<T, Slot>::lowest_shift() const {
+  const double headroom = Range<T>::high - 1 - std::log(static_cast<double>(std::max(n_, m_)));
+  return p_.bias + std::ceil(bound_ - headroom - p_.bias);
+}
+
+// No shift where that is safe. Also the first choice of the backward pass: logits that are rounded in the same way there
+// make weights that sum to what the log-sum-exp says.
+template <class T, class Slot>
+double Engine<T, Slot>::window_shift() const {
+  return std::max(p_.bias, lowest_shift());
+}
 
 template <class T, class Slot>
 typename Engine<T, Slot>::Sums Engine<T, Slot>::exp_sums(T constant, const T* row_shift, const T* column_shift) {
@@ -96,10 +112,9 @@ bool Engine<T, Slot>::underflowed(const Sums& sums, double threshold, const Inve
 }
 
 template <class T, class Slot>
-bool Engine<T, Slot>::try_window(const ContrastiveStatistics& out) {
-  const double terms = std::log(static_cast<double>(std::max(n_, m_)));
-  const double shift = bound_ - (Range<T>::high - 1 - terms);
+bool Engine<T, Slot>::try_window(double shift, const ContrastiveStatistics& out) {
   if (!std::isfinite(shift)) return false;
+  const double terms = std::log(static_cast<double>(std::max(n_, m_)));
   const T constant = static_cast<T>(p_.bias - shift);
   const Sums sums = exp_sums(constant, nullptr, nullptr);
   if (underflowed(sums, std::exp(Range<T>::low + terms + Range<T>::digits), Inverse(p_, n_, m_))) return false;
@@ -142,13 +157,16 @@ void Engine<T, Slot>::forward(const ContrastiveStatistics& out) {
   parallel_ranges(p_.threads, n_, 64, [&](std::int64_t i, int worker) {
     out.positives[i] = p_.scale * positive_similarity(i, worker) + p_.bias;
   });
-  if (p_.objective == Objective::sigmoid) {
-    sigmoid_statistics(out);
-  } else if (!try_window(out)) {
-    robust_statistics(out);
-  }
+  if (p_.objective == Objective::sigmoid) return sigmoid_statistics(out);
+  const double first = window_shift(), lowest = lowest_shift();
+  if (try_window(first, out)) return;
+  if (first > lowest && try_window(lowest, out)) return;
+  robust_statistics(out);
 }
 
+template double Engine<double, double>::window_shift() const;
+template double Engine<float, float>::window_shift() const;
+template double Engine<float, BfPair>::window_shift() const;
 template void Engine<double, double>::forward(const ContrastiveStatistics&);
 template void Engine<float, float>::forward(const ContrastiveStatistics&);
 template void Engine<float, BfPair>::forward(const ContrastiveStatistics&);
