@@ -43,19 +43,41 @@ auto with_kernels(const ContrastiveProblem& p, Use&& use) {
   throw std::invalid_argument("this build has no kernels for CPU level '" + std::string(name(level)) + "'");
 }
 
+// fp32 products without splitting, for what splitting cannot express.
+const Kernels<float, float>& unsplit(const ContrastiveProblem& p) {
+#if defined(LPCM_X86_LEVELS)
+  if (p.tiles == Tiles::hardware) return avx512_fp32();
+#endif
+  (void)p;
+  return generic_fp32();
+}
+
+// Calls use(engine). An infinite feature has no bf16 parts: inf times a part that is zero would be a NaN where fp32 has
+// an infinity, so such a problem goes to plain fp32.
+template <class Use>
+void with_engine(const ContrastiveProblem& problem, Use&& use) {
+  check(problem);
+  with_kernels(problem, [&]<class T, class Slot>(const Kernels<T, Slot>& kernels) {
+    Engine<T, Slot> engine(problem, kernels);
+    if constexpr (kPerSlot<Slot> == 2) {
+      if (kernels.planes > 1 && !engine.finite()) {
+        Engine<float, float> plain(problem, unsplit(problem));
+        return use(plain);
+      }
+    }
+    return use(engine);
+  });
+}
+
 }  // namespace
 
 void contrastive_forward(const ContrastiveProblem& problem, const ContrastiveStatistics& out) {
-  check(problem);
-  with_kernels(problem, [&]<class T, class Slot>(const Kernels<T, Slot>& kernels) { Engine<T, Slot>(problem, kernels).forward(out); });
+  with_engine(problem, [&](auto& engine) { engine.forward(out); });
 }
 
 void contrastive_backward(const ContrastiveProblem& problem, const ContrastiveStatistics& saved,
                           const ContrastiveWeights& weights, const ContrastiveGradients& out) {
-  check(problem);
-  with_kernels(problem, [&]<class T, class Slot>(const Kernels<T, Slot>& kernels) {
-    Engine<T, Slot>(problem, kernels).backward(saved, weights, out);
-  });
+  with_engine(problem, [&](auto& engine) { engine.backward(saved, weights, out); });
 }
 
 const char* contrastive_arithmetic(const ContrastiveProblem& problem) {

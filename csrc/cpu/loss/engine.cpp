@@ -105,6 +105,14 @@ void Engine<T, Slot>::measure_sides() {
 }
 
 template <class T, class Slot>
+bool Engine<T, Slot>::finite() const {
+  const auto all = [](const std::vector<double>& square) {
+    return std::all_of(square.begin(), square.end(), [](double s) { return std::isfinite(s); });
+  };
+  return all(x_square_) && all(y_square_);
+}
+
+template <class T, class Slot>
 void Engine<T, Slot>::pack_chunk(const Matrix& m, std::int64_t first, std::int64_t rows, const Packed<Slot>& out) {
   parallel_for(p_.threads, round_up(rows, kPackRows) / kPackRows, [&](std::int64_t group, int worker) {
     pack(m, first + group * kPackRows, group * kPackRows, centre(), width_, k_.planes, k_.gradient_planes,

@@ -69,6 +69,7 @@ class Engine {
  public:
   Engine(const ContrastiveProblem& problem, const Kernels<T, Slot>& kernels);
 
+  bool finite() const;  // whether every feature is
   void forward(const ContrastiveStatistics& out);
   void backward(const ContrastiveStatistics& saved, const ContrastiveWeights& weights, const ContrastiveGradients& out);
 
