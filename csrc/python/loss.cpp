@@ -129,10 +129,20 @@ void backward(const MatrixTuple& x, const std::optional<MatrixTuple>& y, const P
       {pointer<const double>(weights[0]), pointer<const double>(weights[1]), pointer<const double>(weights[2])}, out);
 }
 
-std::string arithmetic(const MatrixTuple& x, const py::dict& options) {
-  const float one = 1.0F;
-  const PlaceTuple scale{reinterpret_cast<std::uintptr_t>(&one), "float32"};
-  return lpcm::contrastive_arithmetic(problem(x, x, scale, std::nullopt, 0, 0, options));
+// A problem of no size: what depends on level and precision only.
+lpcm::ContrastiveProblem any_problem(const py::dict& options) {
+  static const float one = 1.0F;
+  const auto address = reinterpret_cast<std::uintptr_t>(&one);
+  const MatrixTuple x{address, "float32", 1, 1, 1, 1};
+  return problem(x, x, {address, "float32"}, std::nullopt, 0, 0, options);
+}
+
+std::string arithmetic(const py::dict& options) { return lpcm::contrastive_arithmetic(any_problem(options)); }
+
+double peak(const py::dict& options, double seconds) {
+  const lpcm::ContrastiveProblem p = any_problem(options);
+  py::gil_scoped_release release;
+  return lpcm::contrastive_peak(p, seconds);
 }
 
 }  // namespace
@@ -145,6 +155,8 @@ void bind_loss(py::module_& m) {
         py::arg("offset"), py::arg("options"), py::arg("statistics"), py::arg("weights"), py::arg("x_gradient"),
         py::arg("y_gradient"), py::arg("scale_gradient"), py::arg("bias_gradient"),
         "Gradients for given weights of the three arrays of contrastive_forward. Raises ValueError.");
-  m.def("contrastive_arithmetic", &arithmetic, py::arg("x"), py::arg("options"),
+  m.def("contrastive_arithmetic", &arithmetic, py::arg("options"),
         "How the products of such a problem are carried out here, in words.");
+  m.def("contrastive_peak", &peak, py::arg("options"), py::arg("seconds"),
+        "Operations per second of those products' own instruction on options['threads'] threads, and nothing else.");
 }

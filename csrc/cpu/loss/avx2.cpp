@@ -19,6 +19,7 @@ constexpr Kernels<float, float> table() {
   k.logits = logits<kRows>;
   k.product_rows = gradient<ALayout::rows, kRows>;
   k.product_columns = gradient<ALayout::lanes, kRows>;
+  k.busy = busy<DotStep, 12, 2>;
   fill_sums(k);
   fill_weighing(k);
   return k;

@@ -28,6 +28,7 @@ constexpr Kernels<float, BfPair> table() {
   k.logits = pair_product<ALayout::rows>;
   k.product_rows = pair_product<ALayout::rows>;
   k.product_columns = pair_product<ALayout::lanes>;
+  k.busy = busy<PairStep, 24, 4>;
   fill_sums(k);
   fill_weighing<1>(k);
   return k;

@@ -98,6 +98,9 @@ struct Kernels {
   void (*maxima)(const Logits<T>&, T* row_max, T* column_max);        // row_max[i] = ..., column_max[j] = max(., ...)
   void (*softplus_sums)(const Logits<T>&, T* row_sum);                // row_sum[i] = sum_j log(1 + exp(t))
   void (*weigh[3])(const Logits<T>&, const Weighed<T, Slot>&);        // by Weighing
+
+  // The products' own instruction and nothing else, `rounds` times over: what this level could do at best.
+  double (*busy)(std::int64_t rounds);  // returns the number of operations
 };
 
 const Kernels<double, double>& generic_fp64();

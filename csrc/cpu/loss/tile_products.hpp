@@ -121,6 +121,23 @@ void tile_product_transposed(const Product<float, BfPair>& p) {
   Tiles::release();
 }
 
+template <class Tiles>
+double tile_busy(std::int64_t rounds) {
+  Tiles::configure();
+  alignas(64) const BfPair zeros[kBlock * kBlock] = {};
+  Tiles::template load<4>(zeros, kTileBytes);
+  Tiles::template load<6>(zeros, kTileBytes);
+  load_sums<Tiles, 2, 2>(nullptr, 0, false);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    Tiles::template multiply<0, 4, 6>();
+    Tiles::template multiply<1, 4, 6>();
+    Tiles::template multiply<2, 4, 6>();
+    Tiles::template multiply<3, 4, 6>();
+  }
+  Tiles::release();
+  return static_cast<double>(rounds) * 4 * kBlock * kBlock * kBlock * 4;
+}
+
 // bf16: one part everywhere. fp32-grade: three parts (six products) for the logits, whose error an exponential magnifies,
 // two parts (three products) for the gradients.
 template <class Tiles, int kPlanes, int kGradientPlanes>
@@ -131,6 +148,7 @@ constexpr void fill_products(Kernels<float, BfPair>& k) {
   k.logits = tile_product<Tiles, kPlanes>;
   k.product_rows = tile_product<Tiles, kGradientPlanes>;
   k.product_columns = tile_product_transposed<Tiles, kGradientPlanes>;
+  k.busy = tile_busy<Tiles>;
 }
 
 }  // namespace

@@ -143,6 +143,23 @@ void product_with(const Product<float, Slot>& p) {
   }
 }
 
+// As many sums as a block has, so that the latency of one step hides behind the others.
+template <class Step, int kSums, int kOperations>
+double busy(std::int64_t rounds) {
+  Reg sum[kSums];
+#pragma GCC unroll 24
+  for (int i = 0; i < kSums; ++i) sum[i] = Vector::zero();
+  const Reg a = Vector::set(0.5F), b = Vector::set(0.25F);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 24
+    for (int i = 0; i < kSums; ++i) {
+      sum[i] = Step::run(sum[i], a, b, a, a);
+      __asm__ volatile("" : "+x"(sum[i]));  // or the compiler would multiply once and add often
+    }
+  }
+  return static_cast<double>(rounds) * kSums * Vector::kLanes * kOperations;
+}
+
 template <int kRows>
 void logits(const Product<float, float>& p) {
   switch (p.measure) {

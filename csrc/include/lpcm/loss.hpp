@@ -86,4 +86,8 @@ void contrastive_backward(const ContrastiveProblem&, const ContrastiveStatistics
 // How a level carries out the products of this problem, for people: "fp32 fma, avx512", "bf16 tiles, amx", ...
 const char* contrastive_arithmetic(const ContrastiveProblem&);
 
+// Operations per second of the instruction that these products are made of, on as many threads, and nothing else: the
+// peak that a speed is held against. Keeps all of them busy for about `seconds`.
+double contrastive_peak(const ContrastiveProblem&, double seconds);
+
 }  // namespace lpcm
