@@ -1,6 +1,6 @@
 // Every level that this processor has, and the amx level on emulated tiles, against the formulas in long loops of
-// double. Sizes straddle blocks, tiles and chunks. Also built with the address and undefined-behaviour sanitizers
-// (-DLPCM_SANITIZE=ON), for which the buffers here end exactly where the promises end.
+// double. Sizes straddle blocks, tiles and chunks. Built with the address and undefined-behaviour sanitizers,
+// for which the buffers here end exactly where the promises end.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>

@@ -1,0 +1,53 @@
+# Each target sets up all that it needs: a virtual environment of its own in .venv, from PyPI alone.
+#   make demo    the main job, offline, on the embedded encoder; prints where its results are
+#   make test    the whole suite: lint, types, C++ tests, Python tests
+#   make bench   timings, against baselines in the same process
+#   make dev     an editable install, for working on lpcm itself
+#   make clean   removes .venv and build
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find lpcm csrc plugins -type f -not -path '*/__pycache__/*' -not -path '*/build/*' -not -name '*.pyc')
+
+.PHONY: demo test lint core-test bench dev clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(BIN)/lpcm-eval --encoder lite0 --task fewshot --dataset emoji
+
+test: $(VENV)/.installed lint core-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy lpcm
+
+# The tests of the core in C++, under the address and undefined-behaviour sanitizers.
+core-test: $(VENV)/.tools
+	$(BIN)/cmake -S csrc/tests -B build/core-test -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
+	$(BIN)/cmake --build build/core-test
+	$(BIN)/ctest --test-dir build/core-test --output-on-failure
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+dev: $(VENV)/.tools
+	$(BIN)/pip install --quiet "scikit-build-core>=0.11" "pybind11>=2.13"
+	$(BIN)/pip install --quiet --no-build-isolation -e ".[test]" -e plugins/lpcm-lite
+
+clean:
+	rm -rf $(VENV) build
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.tools: $(VENV)/bin/python
+	$(BIN)/pip install --quiet cmake ninja
+	@touch $@
+
+# Not editable: what is tested is what a user installs.
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt $(SOURCES)
+	@echo "installing lpcm and its plugins into $(VENV); the first time this fetches torch and takes minutes"
+	$(BIN)/pip install --quiet ".[test]" ./plugins/lpcm-lite
+	@touch $@

@@ -1,0 +1,1 @@
+"""Adapters: few-shot classifiers on frozen features. Importing this imports nothing heavy."""

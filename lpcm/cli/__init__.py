@@ -1,0 +1,1 @@
+"""The command line: one file a command. Parsing and listing import neither torch nor scikit-learn."""

@@ -1,0 +1,5 @@
+"""``python -m lpcm.cli`` is ``lpcm-eval``."""
+
+from lpcm.cli.main import run
+
+run()

@@ -1,0 +1,171 @@
+"""``lpcm-eval run``: carries out a study given by flags, by a file, or by a file that flags change."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lpcm.cli.common import add_store, host_of, print_json, store_of
+from lpcm.errors import MissingError
+from lpcm.study.progress import Reporter
+from lpcm.study.spec import Study
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """One flag a field of the study; see ``lpcm.study.spec``."""
+    command.add_argument(
+        "study", nargs="?", type=Path, metavar="STUDY.toml", help="study file; flags change its fields"
+    )
+    for f in fields(Study):
+        flag = f"--{f.name.replace('_', '-')}"
+        if isinstance(f.default, bool):
+            command.add_argument(flag, action="store_true", default=None, help=f.metadata["help"])
+        elif f.name == "set":
+            command.add_argument(
+                flag, action="append", metavar=f.metadata["metavar"], help=f.metadata["help"]
+            )
+        else:
+            command.add_argument(flag, metavar=f.metadata["metavar"], help=_escaped(f.metadata["help"]))
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the run (default: runs/NAME, the same for the same study)",
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress")
+    add_store(command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the study and print its table."""
+    from lpcm.study.runner import Runner
+
+    study = study_of(arguments)
+    reporter = Reporter() if arguments.quiet else TerminalReporter()
+    try:
+        result = Runner(host_of(arguments), store_of(arguments), reporter).run(study, arguments.out)
+    finally:
+        reporter.close() if isinstance(reporter, TerminalReporter) else None
+    if all(
+        row["status"] == "failed" and row["error"]["type"] == MissingError.__name__ for row in result.rows
+    ):
+        # Nothing could run: the reason is the answer, not an empty table.
+        error = result.rows[0]["error"]
+        raise MissingError(error["message"], error["hint"])
+    if arguments.json:
+        print_json(
+            {"folder": str(result.folder), "exit_code": result.exit_code, "summary": list(result.summary)}
+        )
+    else:
+        from rich.console import Console
+
+        from lpcm.report.table import print_run
+
+        console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty())
+        print_run(console, result.rows, result.summary)
+        console.print(f"\nresults: {result.folder}", highlight=False, markup=False)
+    return result.exit_code
+
+
+def study_of(arguments: argparse.Namespace) -> Study:
+    """The study of the file, with the fields that flags give replaced."""
+    values: dict[str, Any] = {}
+    source = "command line"
+    if arguments.study is not None:
+        values = Study.load(arguments.study)
+        source = f"{arguments.study} and command line" if _given(arguments) else str(arguments.study)
+    return Study.parse({**values, **_given(arguments)}, source)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    names = [f.name for f in fields(Study)]
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+class TerminalReporter(Reporter):
+    """Draws progress on standard error: bars on a terminal, a line now and then elsewhere."""
+
+    _LINE_SECONDS = 10.0
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._bars: dict[str, TaskID] = {}
+        self._first: dict[str, tuple[int, float]] = {}
+        self._said = 0.0
+        self._cells = (0, 0)
+
+    def plan(self, cells: int, done: int) -> None:
+        """Say how much there is to do."""
+        self._cells = (done, cells)
+        if done:
+            self.note(
+                f"{done} of {cells} cells are in the store" + (": nothing to do" if done == cells else "")
+            )
+        if done < cells:
+            self._progress.start()
+            self._bars["cells"] = self._progress.add_task("cells", total=cells, completed=done, rate="")
+
+    def extraction(self, what: str, done: int, total: int) -> None:
+        """Show how many images are encoded, and how fast."""
+        # From the second batch on: the first one also waits for weights and workers.
+        first, since = self._first.setdefault(what, (done, time.monotonic()))
+        elapsed = time.monotonic() - since
+        rate = f"{(done - first) / elapsed:.0f} images/s" if done > first and elapsed > 0 else ""
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total, rate="")
+        self._progress.update(self._bars[what], completed=done, total=total, rate=rate, visible=done < total)
+        self._line(f"{what}: {done} of {total} images" + (f", {rate}" if rate else ""), last=done == total)
+
+    def cell(self, row: Mapping[str, Any]) -> None:
+        """Count a finished cell."""
+        self._cells = (self._cells[0] + 1, self._cells[1])
+        if "cells" in self._bars:
+            self._progress.advance(self._bars["cells"])
+        self._line(f"{self._cells[0]} of {self._cells[1]} cells", last=self._cells[0] == self._cells[1])
+
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def close(self) -> None:
+        """Take the bars away."""
+        self._progress.stop()
+
+    def _line(self, text: str, *, last: bool) -> None:
+        now = time.monotonic()
+        if not self._console.is_terminal and (last or now - self._said > self._LINE_SECONDS):
+            self._said = now
+            self.note(text)

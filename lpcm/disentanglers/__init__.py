@@ -1,0 +1,1 @@
+"""Disentanglers: maps of frozen features, fitted without labels. Importing this imports nothing heavy."""

@@ -1,0 +1,36 @@
+"""PCA-whitening: the k directions of largest variance, each scaled to variance 1. ICA must beat it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lpcm.disentanglers.linear import LinearDisentangler, capping
+from lpcm.disentanglers.spectrum import Spectrum
+
+
+class Whiten(LinearDisentangler):
+    """Principal components with unit variance: all that FastICA(k) does but for its rotation.
+
+    Args:
+        k: components; ``None`` takes min(256, d, n // 5), at most the numerical rank.
+        excess: ``"refuse"`` or ``"cap"`` a ``k`` above the numerical rank.
+        random_state: taken like every disentangler's; used by the random rotation only.
+
+    Variances are divided by n, as scikit-learn's FastICA(whiten="unit-variance") does.
+    """
+
+    equivariance: tuple[str, ...] = ("translation", "scale", "rotation")
+
+    def __init__(self, *, k: int | None = None, excess: str = "refuse", random_state: int = 0) -> None:
+        self.k = k
+        self.excess = excess
+        self.random_state = random_state
+
+    def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:
+        k, notes = spectrum.width(self.k, cap=capping(self.excess), name="k")
+        self._note(notes)
+        variances = np.square(spectrum.scales)
+        self.facts_["whitening"] = "unit-variance"
+        self.facts_["variance_kept"] = float(variances[:k].sum() / variances.sum())
+        return spectrum.axes[:k] / spectrum.scales[:k, None]

@@ -1,0 +1,1 @@
+"""Geometries: latent spaces with their samplers. Importing this imports nothing heavy."""

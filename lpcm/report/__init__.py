@@ -1,0 +1,1 @@
+"""Tables for people, made from result rows and from nothing else."""

@@ -1,0 +1,1 @@
+"""Statistics of results: intervals and paired differences, with numpy and scipy.special alone."""

@@ -1,0 +1,143 @@
+"""Rows: one result as JSON values, with all that is needed to doubt it. Schema ``lpcm.row/1``.
+
+A row of ``level`` ``"cell"`` is one cell; a row of ``level`` ``"summary"`` averages cells over seeds
+(:mod:`lpcm.study.summary`). ``docs/rows.md`` describes every field.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from enum import Enum
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from lpcm.errors import LpcmError
+from lpcm.plugin.contracts import Cell
+from lpcm.study.plan import ROW_SCHEMA
+
+SCHEMA = f"lpcm.row/{ROW_SCHEMA}"
+
+VOLATILE = ("time", "cost")
+"""Fields that differ when the same cell is run again from nothing."""
+
+
+class Level(str, Enum):
+    """What a row sums up."""
+
+    CELL = "cell"
+    SUMMARY = "summary"
+
+
+class RowStatus(str, Enum):
+    """How a cell ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+
+
+def done_row(
+    cell: Cell,
+    *,
+    metric: str,
+    value: float,
+    interval: Mapping[str, Any],
+    null: Mapping[str, float],
+    n: int,
+    selection: str,
+    facts: Mapping[str, Any],
+    warnings: Sequence[str],
+    digests: Mapping[str, str],
+    cost: Mapping[str, float],
+) -> dict[str, Any]:
+    """The row of a cell that ran."""
+    return {
+        "schema": SCHEMA,
+        "level": Level.CELL.value,
+        "status": RowStatus.DONE.value,
+        "cell": dict(cell.axes),
+        "metric": metric,
+        "value": value,
+        "interval": dict(interval),
+        "null": dict(null),
+        "n": n,
+        "selection": selection,
+        "facts": jsonable(facts),
+        "warnings": list(warnings),
+        "digests": dict(digests),
+        "environment": environment(),
+        "cost": dict(cost),
+        "time": now(),
+    }
+
+
+def failed_row(cell: Cell, key: str, error: BaseException) -> dict[str, Any]:
+    """The row of a cell that did not run to its end; it is not stored, so it is tried again next time."""
+    return {
+        "schema": SCHEMA,
+        "level": Level.CELL.value,
+        "status": RowStatus.FAILED.value,
+        "cell": dict(cell.axes),
+        "error": {
+            "type": type(error).__name__,
+            "message": error.message if isinstance(error, LpcmError) else str(error),
+            "hint": error.hint if isinstance(error, LpcmError) else "",
+        },
+        "key": key,
+        "environment": environment(),
+        "time": now(),
+    }
+
+
+def stable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without cost and time: what must be the same when it is computed again."""
+    return {name: value for name, value in row.items() if name not in VOLATILE}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("lpcm", "numpy", "scipy", "scikit-learn", "torch", "pillow", "open_clip_torch", "timm"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Versions and processor that a row was made with."""
+    from lpcm import _core
+
+    return {**_versions(), "machine": platform.machine(), "processor": _core.cpu()["brand"]}
+
+
+def now() -> str:
+    """The time as UTC, to the second."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def jsonable(value: Any) -> Any:
+    """A value of numpy scalars, mappings and sequences as plain JSON types.
+
+    Raises:
+        TypeError: for what JSON cannot hold; NaN and infinities become strings, since JSON has none.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(v) for v in value]
+    if isinstance(value, Enum):
+        return value.value
+    if hasattr(value, "item") and callable(value.item) and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    elif hasattr(value, "tolist"):
+        return jsonable(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a row cannot hold a {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Image sets that install from PyPI: emoji and icons. Refuses to load a renderer before it draws."""

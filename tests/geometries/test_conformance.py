@@ -1,0 +1,8 @@
+"""Built-in geometries keep the promises that lpcm.testing asks of anyone's."""
+
+from lpcm.testing import check_geometry
+
+
+@check_geometry("sphere")
+def test_sphere(check):
+    check()

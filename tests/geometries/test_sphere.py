@@ -1,0 +1,136 @@
+"""The sphere's samples follow their densities, and its head lands on it."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from scipy.special import ive
+
+from lpcm.errors import DataError, UsageError
+from lpcm.geometries.records import RECORDS
+from lpcm.geometries.sphere import Sphere
+from lpcm.keys import Key
+
+N = 4001
+KOLMOGOROV = 1.95 / np.sqrt(N)  # a true sample is further off once in a thousand keys; these keys are fixed
+
+
+def norms(z):
+    return np.linalg.norm(z, axis=1)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 7, 129])
+def test_the_marginal_is_uniform(dim):
+    z = Sphere(dim).sample_marginal(Key.of(1), N)
+    np.testing.assert_allclose(norms(z), 1, atol=1e-14)
+    # A coordinate of a uniform point has (t + 1) / 2 ~ Beta((d - 1) / 2, (d - 1) / 2).
+    law = stats.beta((dim - 1) / 2, (dim - 1) / 2)
+    assert stats.kstest((z[:, dim // 2] + 1) / 2, law.cdf).statistic < KOLMOGOROV
+
+
+@pytest.mark.parametrize("dim", [2, 3, 7, 129])
+@pytest.mark.parametrize("kappa", [0.0, 0.5, 10.0, 1e4])
+def test_cosines_have_the_mean_of_von_mises_and_fisher(dim, kappa):
+    sphere = Sphere(dim, kappa=kappa)
+    z = sphere.sample_marginal(Key.of(2), N)
+    cosines = np.einsum("ij,ij->i", z, sphere.sample_conditional(Key.of(3), z))
+    # The mean resultant length of the law: Mardia and Jupp 2000, section 9.3.
+    expected = ive(dim / 2, kappa) / ive(dim / 2 - 1, kappa) if kappa else 0.0
+    assert abs(cosines.mean() - expected) < 4 * cosines.std() / np.sqrt(N)
+
+
+@pytest.mark.parametrize(("dim", "kappa"), [(2, 1.0), (3, 5.0), (7, 0.3), (7, 50.0), (33, 20.0)])
+def test_partners_are_distributed_as_scipys(dim, kappa):
+    sphere = Sphere(dim, kappa=kappa)
+    mean = sphere.sample_marginal(Key.of(4), 1)
+    ours = sphere.sample_conditional(Key.of(5), np.repeat(mean, N, axis=0))
+    theirs = stats.vonmises_fisher(mean[0], kappa).rvs(N, random_state=np.random.default_rng(6))
+    for direction in (mean[0], sphere.sample_marginal(Key.of(7), 1)[0]):
+        # Two samples: the bound is sqrt(2) wider.
+        assert stats.ks_2samp(ours @ direction, theirs @ direction).statistic < np.sqrt(2) * KOLMOGOROV
+
+
+def test_the_component_across_has_no_preferred_direction():
+    sphere = Sphere(5, kappa=3.0)
+    mean = np.eye(5)[:1]
+    across = sphere.sample_conditional(Key.of(8), np.repeat(mean, N, axis=0))[:, 1:]
+    covariance = np.cov(across.T)
+    spread = np.trace(covariance) / 4
+    # Entries of a covariance of N samples are off by spread * sqrt(2 / N) = 0.022 spread.
+    np.testing.assert_allclose(covariance / spread, np.eye(4), atol=0.1)
+
+
+def test_a_strong_concentration_keeps_partners_close():
+    sphere = Sphere(17, kappa=1e8)
+    z = sphere.sample_marginal(Key.of(9), 257)
+    # The distance is about sqrt((d - 1) / kappa) = 4e-4.
+    assert norms(sphere.sample_conditional(Key.of(10), z) - z).max() < 2e-3
+
+
+def test_samples_depend_on_the_key_alone():
+    sphere = Sphere(3)
+    z = sphere.sample_marginal(Key.of(0), 7)
+    assert z.tobytes() == sphere.sample_marginal(Key.of(0), 7).tobytes()
+    partner = sphere.sample_conditional(Key.of(0), z)
+    assert partner.tobytes() == sphere.sample_conditional(Key.of(0), z).tobytes()
+    assert partner.tobytes() != sphere.sample_conditional(Key.of(1), z).tobytes()
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-3, 1.0, 1e200])
+def test_projecting_divides_by_the_norm_at_any_size(size):
+    z = np.array([[3.0, -4.0, 0.0]]) * size
+    np.testing.assert_allclose(Sphere(3).project(z), [[0.6, -0.8, 0.0]], atol=1e-15)
+
+
+def test_projecting_is_idempotent_and_sends_the_origin_to_the_first_axis():
+    sphere = Sphere(4)
+    z = sphere.project(np.vstack([np.zeros(4), np.eye(4)[2] * 5]))
+    np.testing.assert_array_equal(z[0], [1, 0, 0, 0])
+    np.testing.assert_allclose(sphere.project(z), z, atol=1e-16)
+
+
+def test_the_head_lands_on_the_sphere_and_its_gradient_is_finite_at_the_origin():
+    head = Sphere(5).head(17)
+    x = torch.zeros(3, 17)
+    x[1:] = torch.from_numpy(Key.of(0).generator().standard_normal((2, 17))).float()
+    x.requires_grad_()
+    z = head(x)
+    assert z.shape == (3, 5)
+    torch.testing.assert_close(z[1:].norm(dim=1), torch.ones(2))
+    z.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_the_head_of_equal_width_only_normalises():
+    head = Sphere(3).head(3)
+    assert not list(head.parameters())
+    torch.testing.assert_close(head(torch.tensor([[0.0, 3.0, 4.0]])), torch.tensor([[0.0, 0.6, 0.8]]))
+
+
+def test_the_head_starts_the_same_and_moves_no_global_generator():
+    before = torch.get_rng_state()
+    first, second = Sphere(3).head(7), Sphere(3).head(7)
+    assert torch.equal(first.linear.weight, second.linear.weight)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_points_off_the_sphere_and_wrong_shapes_are_refused():
+    sphere = Sphere(3)
+    with pytest.raises(DataError, match="1 of 2 points are not on the unit sphere"):
+        sphere.sample_conditional(Key.of(0), np.array([[1.0, 0, 0], [1, 1, 0]]))
+    with pytest.raises(DataError, match=r"shape \(2, 4\): expected \(n, 3\)"):
+        sphere.project(np.ones((2, 4)))
+    with pytest.raises(DataError, match="NaN"):
+        sphere.project(np.full((1, 3), np.nan))
+
+
+@pytest.mark.parametrize(("dim", "kappa"), [(1, 1.0), (3, -1.0), (3, float("inf")), (3, float("nan"))])
+def test_spaces_that_cannot_be_are_refused(dim, kappa):
+    with pytest.raises(UsageError, match="expected"):
+        Sphere(dim, kappa=kappa)
+
+
+def test_the_record_says_what_the_sphere_identifies():
+    (record,) = [record for record in RECORDS if record.name == "sphere"]
+    assert record.identifies == Sphere.identifies
+    assert {param.name: param.default for param in record.params} == {"kappa": Sphere(3).kappa}

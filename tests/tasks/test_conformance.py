@@ -1,0 +1,8 @@
+"""Built-in tasks keep the promises that lpcm.testing asks of anyone's."""
+
+from lpcm.testing import check_task
+
+
+@check_task("fewshot")
+def test_fewshot(check):
+    check()
