@@ -12,7 +12,7 @@ __all__ = ["ClipLoss", "SigLipLoss", "__version__", "contrastive_loss", "sigmoid
 __version__ = _version("lpcm")
 
 # Where each public name lives; resolved on first use, so that `import lpcm` stays instant and needs no torch.
-_HOME = {name: "lpcm.loss" for name in ("ClipLoss", "SigLipLoss", "contrastive_loss", "sigmoid_loss")}
+_HOME = dict.fromkeys(("ClipLoss", "SigLipLoss", "contrastive_loss", "sigmoid_loss"), "lpcm.loss")
 
 
 def __getattr__(name: str) -> _Any:

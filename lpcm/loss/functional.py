@@ -31,7 +31,9 @@ def _statistics(inputs: Inputs, problem: Problem, impl: Implementation) -> Stati
     if impl == "reference" or (impl == "auto" and inputs.x.device.type not in ("cpu", "meta")):
         return reference.statistics(inputs, problem)
     if inputs.x.device.type not in ("cpu", "meta"):
-        raise ValueError(f"impl='fused' has no kernels for device {inputs.x.device}: use impl='reference' or 'auto'")
+        raise ValueError(
+            f"impl='fused' has no kernels for device {inputs.x.device}: use impl='reference' or 'auto'"
+        )
     from lpcm.loss import operator
 
     return operator.statistics(inputs, problem)
@@ -138,10 +140,17 @@ def contrastive_loss(
     if directions is None:
         directions = "rows" if y is None else "both"
     inputs, problem = check(
-        x, y, logit_scale, logit_bias, labels, Problem("softmax", directions, similarity, float(power), precision)
+        x,
+        y,
+        logit_scale,
+        logit_bias,
+        labels,
+        Problem("softmax", directions, similarity, float(power), precision),
     )
     statistics = _statistics(inputs, problem, impl)
-    loss, lse = objective.softmax_loss(statistics, inputs, problem, float(label_smoothing), weights, reduction)
+    loss, lse = objective.softmax_loss(
+        statistics, inputs, problem, float(label_smoothing), weights, reduction
+    )
     loss = loss.to(_result_dtype(inputs))
     return (loss, lse) if return_lse else loss
 
@@ -175,7 +184,12 @@ def sigmoid_loss(
     if prepared is None:
         raise TypeError("y must be a tensor, got None: the sigmoid loss needs both sides")
     inputs, problem = check(
-        x, prepared, logit_scale, logit_bias, labels, Problem("sigmoid", "rows", similarity, float(power), precision)
+        x,
+        prepared,
+        logit_scale,
+        logit_bias,
+        labels,
+        Problem("sigmoid", "rows", similarity, float(power), precision),
     )
     statistics = _statistics(inputs, problem, impl)
     return objective.sigmoid_loss(statistics, weights, reduction).to(_result_dtype(inputs))

@@ -89,7 +89,12 @@ class ClipLoss(nn.Module):
         )
         if not self.local_loss:
             return contrastive_loss(
-                all_images, all_texts, logit_scale, logit_bias=logit_bias, precision=self.precision, impl=self.impl
+                all_images,
+                all_texts,
+                logit_scale,
+                logit_bias=logit_bias,
+                precision=self.precision,
+                impl=self.impl,
             )
         offset = self.rank * images.shape[0]
         halves = [
@@ -147,9 +152,17 @@ class SigLipLoss(nn.Module):
         """
         offset, texts = 0, text_features
         if self.world_size > 1:
-            texts = gather(text_features, self.rank, self.world_size, with_gradient=True, keep_own_gradient=True)
+            texts = gather(
+                text_features, self.rank, self.world_size, with_gradient=True, keep_own_gradient=True
+            )
             offset = self.rank * image_features.shape[0]
         loss = sigmoid_loss(
-            image_features, texts, logit_scale, logit_bias, labels=offset, precision=self.precision, impl=self.impl
+            image_features,
+            texts,
+            logit_scale,
+            logit_bias,
+            labels=offset,
+            precision=self.precision,
+            impl=self.impl,
         )
         return {"contrastive_loss": loss} if output_dict else loss

@@ -65,7 +65,12 @@ def _reduce(loss: Tensor, weights: Tensor | None, reduction: Reduction) -> Tenso
 
 
 def softmax_loss(
-    s: Statistics, inputs: Inputs, problem: Problem, label_smoothing: float, weights: Tensor | None, reduction: Reduction
+    s: Statistics,
+    inputs: Inputs,
+    problem: Problem,
+    label_smoothing: float,
+    weights: Tensor | None,
+    reduction: Reduction,
 ) -> tuple[Tensor, LogSumExp]:
     """InfoNCE over rows, or its mean with the one over columns (arXiv 2103.00020, figure 3)."""
     n, m = s.positives.shape[0], inputs.columns
@@ -76,11 +81,13 @@ def softmax_loss(
     if both:
         if inputs.labels is None:  # one positive a column at most
             rest = s.columns[problem.offset : problem.offset + n]
-            shared = torch.cat([
-                s.positives.new_full((problem.offset,), -torch.inf),
-                s.positives,
-                s.positives.new_full((m - n - problem.offset,), -torch.inf),
-            ])
+            shared = torch.cat(
+                [
+                    s.positives.new_full((problem.offset,), -torch.inf),
+                    s.positives,
+                    s.positives.new_full((m - n - problem.offset,), -torch.inf),
+                ]
+            )
         else:
             shared, others = _shared_positives(s.positives, labels, m)
             rest = _log_add(s.columns[labels], others)
@@ -90,7 +97,9 @@ def softmax_loss(
         row_mean, column_mean = mean_logits(inputs, problem)
         mean = (row_mean + column_mean[labels]) / 2 if both else row_mean
         loss = loss + label_smoothing * (s.positives - mean)
-    return _reduce(loss, weights, reduction), LogSumExp(torch.logaddexp(s.rows, s.positives), columns, s.positives)
+    return _reduce(loss, weights, reduction), LogSumExp(
+        torch.logaddexp(s.rows, s.positives), columns, s.positives
+    )
 
 
 def sigmoid_loss(s: Statistics, weights: Tensor | None, reduction: Reduction) -> Tensor:

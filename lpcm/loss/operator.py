@@ -59,9 +59,8 @@ def _arguments(
     power: float,
     precision: str,
     level: str,
-) -> tuple[Any, ...]:
-    if labels is not None:
-        labels = labels.contiguous()
+) -> dict[str, Any]:
+    """What both calls of the core take. Only addresses are passed: tensors must outlive the call, labels be contiguous."""
     options = {
         "objective": objective,
         "directions": directions,
@@ -71,16 +70,15 @@ def _arguments(
         "threads": _threads(x, y),
         "level": level,
     }
-    return (
-        labels,  # first, so that it outlives the call that holds its address
-        _matrix(x),
-        None if y is None else _matrix(y),
-        _place(scale),
-        None if bias is None else _place(bias),
-        0 if labels is None else labels.data_ptr(),
-        offset,
-        options,
-    )
+    return {
+        "x": _matrix(x),
+        "y": None if y is None else _matrix(y),
+        "scale": _place(scale),
+        "bias": None if bias is None else _place(bias),
+        "labels": 0 if labels is None else labels.data_ptr(),
+        "offset": offset,
+        "options": options,
+    }
 
 
 @torch.library.custom_op("lpcm::contrastive_statistics", mutates_args=(), device_types="cpu")
@@ -103,12 +101,12 @@ def contrastive_statistics(
     `level` is empty for the best one here, or names a CPU level. Raises ValueError for labels out of range and for a
     scale or bias that is not finite.
     """
-    kept, *arguments = _arguments(
+    labels = None if labels is None else labels.contiguous()
+    arguments = _arguments(
         x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level
     )
     out = _empty_statistics(x, y, directions)
-    _core.contrastive_forward(*arguments, [t.data_ptr() if t.numel() else 0 for t in out])
-    del kept
+    _core.contrastive_forward(**arguments, statistics=[_place(t)[0] for t in out])
     return out
 
 
@@ -119,7 +117,7 @@ def _empty_statistics(x: Tensor, y: Tensor | None, directions: str) -> tuple[Ten
 
 
 @contrastive_statistics.register_fake
-def _(  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _(  # type: ignore[no-untyped-def]
     x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level
 ):
     return _empty_statistics(x, y, directions)
@@ -148,7 +146,8 @@ def contrastive_gradients(
     wanted: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, y, scale and bias for weights of the three statistics; empty where `wanted` says no."""
-    kept, *arguments = _arguments(
+    labels = None if labels is None else labels.contiguous()
+    arguments = _arguments(
         x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level
     )
     saved = [t.contiguous() for t in (rows, columns, positives)]
@@ -157,17 +156,17 @@ def contrastive_gradients(
     scalars = torch.zeros(2, dtype=torch.float64)
     addresses = [scalars[i].data_ptr() if wanted[2 + i] else 0 for i in range(2)]
     _core.contrastive_backward(
-        *arguments,
-        [t.data_ptr() if t.numel() else 0 for t in saved],
-        [t.data_ptr() if t.numel() else 0 for t in weights],
-        _place(x_gradient),
-        _place(y_gradient),
-        *addresses,
+        **arguments,
+        statistics=[_place(t)[0] for t in saved],
+        weights=[_place(t)[0] for t in weights],
+        x_gradient=_place(x_gradient),
+        y_gradient=_place(y_gradient),
+        scale_gradient=addresses[0],
+        bias_gradient=addresses[1],
     )
     for i in range(2):
         if wanted[2 + i]:
             out[2 + i].copy_(scalars[i])
-    del kept
     return out
 
 
@@ -182,7 +181,7 @@ def _empty_gradients(
 
 
 @contrastive_gradients.register_fake
-def _(  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _(  # type: ignore[no-untyped-def]
     x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level,
     rows, columns, positives, row_weights, column_weights, positive_weights, wanted,
 ):  # fmt: skip
@@ -237,8 +236,8 @@ def _under_autocast(
     return result
 
 
-_library = torch.library.Library("lpcm", "FRAGMENT")
-_library.impl("contrastive_statistics", _under_autocast, "AutocastCPU")
+_library = torch.library.Library("lpcm", "FRAGMENT")  # type: ignore[no-untyped-call]
+_library.impl("contrastive_statistics", _under_autocast, "AutocastCPU")  # type: ignore[no-untyped-call]
 
 
 def statistics(inputs: Inputs, problem: Problem, level: str = "") -> Statistics:

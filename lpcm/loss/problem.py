@@ -76,7 +76,9 @@ def _features(name: str, t: Tensor) -> None:
             f"{name} has dtype {t.dtype}: expected float32, float64, bfloat16 or float16; convert with {name}.float()"
         )
     if t.layout != torch.strided:
-        raise TypeError(f"{name} has layout {t.layout}: expected a dense tensor; convert with {name}.to_dense()")
+        raise TypeError(
+            f"{name} has layout {t.layout}: expected a dense tensor; convert with {name}.to_dense()"
+        )
     if t.dim() != 2:
         raise ValueError(f"{name} has shape {tuple(t.shape)}: expected (rows, d)")
 
@@ -120,12 +122,16 @@ def check(
     if y is not None:
         _features("y", y)
         if x.shape[1] != y.shape[1]:
-            raise ValueError(f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}: the widths d must be equal")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)} and y {tuple(y.shape)}: the widths d must be equal"
+            )
         if x.device != y.device:
             raise ValueError(f"x is on {x.device} and y on {y.device}: move them to one device")
     m = n if y is None else y.shape[0]
     if n == 0 or m == 0:
-        raise ValueError(f"empty batch: x has shape {tuple(x.shape)}" + ("" if y is None else f", y {tuple(y.shape)}"))
+        raise ValueError(
+            f"empty batch: x has shape {tuple(x.shape)}" + ("" if y is None else f", y {tuple(y.shape)}")
+        )
     if y is None:
         if problem.objective == "sigmoid" or problem.directions == "both":
             raise ValueError("pairs within x (y=None) are a softmax over rows: directions must be 'rows'")
@@ -151,7 +157,9 @@ def check(
         index = torch.arange(n, device=x.device)
         return Inputs(x, y, scale, bias, (index + n // 2) % n), problem
     if y is None or (labels is not None and (isinstance(labels, bool) or not isinstance(labels, int))):
-        raise TypeError(f"labels must be None, an int64 tensor{'' if y is None else ' or an offset'}, got {labels!r}")
+        raise TypeError(
+            f"labels must be None, an int64 tensor{'' if y is None else ' or an offset'}, got {labels!r}"
+        )
     offset = 0 if labels is None else labels
     if offset < 0 or offset + n > m:
         raise ValueError(

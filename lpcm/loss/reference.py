@@ -95,7 +95,9 @@ def statistics(inputs: Inputs, problem: Problem) -> Statistics:
         column = torch.arange(m, device=x.device)
         left_out = column == label_part[:, None]
         if within:
-            left_out = left_out | (column == torch.arange(first, first + len(x_part), device=x.device)[:, None])
+            left_out = left_out | (
+                column == torch.arange(first, first + len(x_part), device=x.device)[:, None]
+            )
         if problem.objective == "sigmoid":
             return F.softplus(s, threshold=40.0).masked_fill(left_out, 0.0).sum(1), s.new_empty(0)
         s = s.masked_fill(left_out, -torch.inf)
@@ -106,7 +108,7 @@ def statistics(inputs: Inputs, problem: Problem) -> Statistics:
     for first in range(0, n, step):
         part = slice(first, first + step)
         if step < n and torch.is_grad_enabled():
-            row, column = checkpoint(  # type: ignore[misc]
+            row, column = checkpoint(
                 chunk, x[part], y, labels[part], first, use_reentrant=False, preserve_rng_state=False
             )
         else:
@@ -114,7 +116,9 @@ def statistics(inputs: Inputs, problem: Problem) -> Statistics:
         rows.append(row)
         columns.append(column)
     positives = logits(similarity_pairs(x, y[labels], problem))
-    return Statistics(torch.cat(rows), torch.stack(columns).logsumexp(0) if len(columns[0]) else columns[0], positives)
+    return Statistics(
+        torch.cat(rows), torch.stack(columns).logsumexp(0) if len(columns[0]) else columns[0], positives
+    )
 
 
 def mean_logits(inputs: Inputs, problem: Problem) -> tuple[Tensor, Tensor]:

@@ -102,5 +102,9 @@ def test_the_lse_is_right_when_returned(level, towers):
     for bias in (None, -7.5):
         _, lse = lpcm.contrastive_loss(x, y, 14.0, logit_bias=bias, return_lse=True, labels=5)
         s = 14.0 * (x.double() @ y.double().T) + (bias or 0.0)
-        for got, true in ((lse.rows, s.logsumexp(1)), (lse.columns, s.logsumexp(0)), (lse.positives, s.diagonal(5))):
+        for got, true in (
+            (lse.rows, s.logsumexp(1)),
+            (lse.columns, s.logsumexp(0)),
+            (lse.positives, s.diagonal(5)),
+        ):
             torch.testing.assert_close(got, true, rtol=0, atol=5e-6)  # fp32 logits of up to 14 round by 2^-21

@@ -8,19 +8,24 @@ import lpcm
 from lpcm.loss import operator
 
 OPTIONS = [
-    dict(),
-    dict(similarity="sqeuclidean"),
-    dict(similarity="l1"),
-    dict(similarity="lp", power=3.0),
-    dict(directions="rows", label_smoothing=0.2),
-    dict(labels=torch.tensor([0, 0, 1, 5, 2, 2])),
+    {},
+    {"similarity": "sqeuclidean"},
+    {"similarity": "l1"},
+    {"similarity": "lp", "power": 3.0},
+    {"directions": "rows", "label_smoothing": 0.2},
+    {"labels": torch.tensor([0, 0, 1, 5, 2, 2])},
 ]
 
 
 @pytest.fixture
 def leaves(towers):
     x, y = (t.double().requires_grad_() for t in towers(6, 3))
-    return x, y, torch.tensor(5.0, dtype=torch.float64, requires_grad=True), torch.tensor(-1.0).double().requires_grad_()
+    return (
+        x,
+        y,
+        torch.tensor(5.0, dtype=torch.float64, requires_grad=True),
+        torch.tensor(-1.0).double().requires_grad_(),
+    )
 
 
 @pytest.mark.parametrize("impl", ["fused", "reference"])
@@ -34,19 +39,20 @@ def test_gradcheck(leaves, impl, options):
 
 @pytest.mark.parametrize("impl", ["fused", "reference"])
 def test_gradcheck_of_lse_sigmoid_and_pairs_within(leaves, impl):
-    x, y, s, b = leaves
+    x, _y, s, _b = leaves
     assert gradcheck(lambda *t: lpcm.sigmoid_loss(*t, impl=impl, reduction="none"), leaves)
     assert gradcheck(lambda x, s: lpcm.contrastive_loss(x, None, s, impl=impl, reduction="none"), (x, s))
     assert gradcheck(
-        lambda x, y, s, b: tuple(lpcm.contrastive_loss(x, y, s, logit_bias=b, impl=impl, return_lse=True)[1]), leaves
+        lambda x, y, s, b: tuple(lpcm.contrastive_loss(x, y, s, logit_bias=b, impl=impl, return_lse=True)[1]),
+        leaves,
     )
 
 
 def test_second_derivatives_come_from_the_reference_only(leaves):
-    x, y, s, b = leaves
+    x, y, s, _b = leaves
     assert gradgradcheck(lambda x, y, s: lpcm.contrastive_loss(x, y, s, impl="reference"), (x, y, s))
     (gradient,) = torch.autograd.grad(lpcm.contrastive_loss(x, y, s), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="second derivative.*impl='reference'"):
+    with pytest.raises(RuntimeError, match=r"second derivative.*impl='reference'"):
         gradient.sum().backward()
 
 
@@ -82,7 +88,9 @@ def test_frozen_inputs_get_no_gradient_and_cost_no_work(towers, wanted):
         assert some.grad is None or torch.equal(some.grad, all_.grad)
 
 
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own check
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"
+)  # torch's own check
 @pytest.mark.parametrize("form", ["both", "rows", "within", "sigmoid", "labels"])
 def test_opcheck(form, towers):
     x, y = (t.requires_grad_() for t in towers(12, 5))
@@ -110,7 +118,9 @@ def test_compiles_as_one_graph(dynamic, towers, differentiate):
         plain = differentiate(loss, x, y, 14.0, dtype=torch.float32)
         fast = differentiate(compiled, x, y, 14.0, dtype=torch.float32)
         for a, b in zip(plain, fast, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)  # fused elementwise sums may round differently
+            torch.testing.assert_close(
+                a, b, rtol=1e-6, atol=1e-7
+            )  # fused elementwise sums may round differently
 
 
 def test_autocast_lowers_products_and_nothing_else(towers):
@@ -133,7 +143,9 @@ def test_features_of_two_dtypes(towers, differentiate, relative):
     a, b = x.bfloat16().requires_grad_(), y.clone().requires_grad_()
     loss = lpcm.contrastive_loss(a, b, 9.0)
     loss.backward()
-    truth = differentiate(lambda u, v: lpcm.contrastive_loss(u, v, 9.0, impl="reference"), a.detach(), b.detach())
+    truth = differentiate(
+        lambda u, v: lpcm.contrastive_loss(u, v, 9.0, impl="reference"), a.detach(), b.detach()
+    )
     assert a.grad.dtype == torch.bfloat16
     assert b.grad.dtype == torch.float32
     assert relative(b.grad.double(), truth[2]) < 2e-5  # fp32's promise

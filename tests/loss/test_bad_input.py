@@ -1,6 +1,7 @@
 """Bad input never crashes: it is an exception that says what was given, or the right answer."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -16,14 +17,19 @@ WRONG = [
     ((X[:0], Y, 1.0), {}, ValueError, r"empty batch: x has shape (0, 6), y (4, 6)"),
     ((X, Y[:0], 1.0), {}, ValueError, r"empty batch"),
     ((X, Y[:3], 1.0), {}, ValueError, r"expected 0 <= offset <= 3 - 4"),
-    ((X, Y, 1.0), dict(labels=1), ValueError, r"offset"),
-    ((X, Y, 1.0), dict(labels=-1), ValueError, r"offset"),
-    ((X, Y, 1.0), dict(labels=torch.tensor([0, 1, 2, 4])), ValueError, r"row 3 has its positive in column 4"),
-    ((X, Y, 1.0), dict(labels=torch.tensor([0, 1, -2, 3])), ValueError, r"row 2 has its positive in column -2"),
-    ((X, Y, 1.0), dict(labels=torch.tensor([0, 1, 2])), ValueError, r"labels have shape (3,)"),
-    ((X, Y, 1.0), dict(labels=torch.tensor([0.0, 1, 2, 3])), ValueError, r"torch.int64"),
-    ((X, Y, 1.0), dict(labels="diagonal"), TypeError, r"'diagonal'"),
-    ((X, Y, 1.0), dict(labels=True), TypeError, r"True"),
+    ((X, Y, 1.0), {"labels": 1}, ValueError, r"offset"),
+    ((X, Y, 1.0), {"labels": -1}, ValueError, r"offset"),
+    ((X, Y, 1.0), {"labels": torch.tensor([0, 1, 2, 4])}, ValueError, r"row 3 has its positive in column 4"),
+    (
+        (X, Y, 1.0),
+        {"labels": torch.tensor([0, 1, -2, 3])},
+        ValueError,
+        r"row 2 has its positive in column -2",
+    ),
+    ((X, Y, 1.0), {"labels": torch.tensor([0, 1, 2])}, ValueError, r"labels have shape (3,)"),
+    ((X, Y, 1.0), {"labels": torch.tensor([0.0, 1, 2, 3])}, ValueError, r"torch.int64"),
+    ((X, Y, 1.0), {"labels": "diagonal"}, TypeError, r"'diagonal'"),
+    ((X, Y, 1.0), {"labels": True}, TypeError, r"True"),
     ((X.int(), Y, 1.0), {}, TypeError, r"x has dtype torch.int32"),
     ((X.to(torch.complex64), Y, 1.0), {}, TypeError, r"torch.complex64"),
     ((X.tolist(), Y, 1.0), {}, TypeError, r"x must be a tensor, got list"),
@@ -36,26 +42,30 @@ WRONG = [
     ((X, Y, None), {}, TypeError, r"got None"),
     ((X, Y, float("nan")), {}, ValueError, r"logit_scale is nan: expected a finite number"),
     ((X, Y, float("inf")), {}, ValueError, r"logit_scale is inf"),
-    ((X, Y, 1.0), dict(logit_bias=float("-inf")), ValueError, r"logit_bias is -inf"),
-    ((X, Y, 1.0), dict(similarity="dott"), ValueError, r"did you mean 'dot'?"),
-    ((X, Y, 1.0), dict(similarity="lp", power=0.5), ValueError, r"power=0.5"),
-    ((X, Y, 1.0), dict(similarity="lp", power=float("nan")), ValueError, r"power=nan"),
-    ((X, Y, 1.0), dict(precision="fp16"), ValueError, r"precision='fp16'"),
-    ((X, Y, 1.0), dict(impl="fast"), ValueError, r"impl='fast'"),
-    ((X, Y, 1.0), dict(reduction="avg"), ValueError, r"reduction='avg'"),
-    ((X, Y, 1.0), dict(directions="columns"), ValueError, r"directions='columns'"),
-    ((X, Y, 1.0), dict(label_smoothing=1.0), ValueError, r"label_smoothing=1.0"),
-    ((X, Y, 1.0), dict(weights=torch.ones(3)), ValueError, r"one weight for each row"),
-    ((X, Y, 1.0), dict(weights=[1, 2, 3, 4]), ValueError, r"list"),
-    ((X.double(), Y.double(), 1.0), dict(precision="bf16"), ValueError, r"float64 features"),
+    ((X, Y, 1.0), {"logit_bias": float("-inf")}, ValueError, r"logit_bias is -inf"),
+    ((X, Y, 1.0), {"similarity": "dott"}, ValueError, r"did you mean 'dot'?"),
+    ((X, Y, 1.0), {"similarity": "lp", "power": 0.5}, ValueError, r"power=0.5"),
+    ((X, Y, 1.0), {"similarity": "lp", "power": float("nan")}, ValueError, r"power=nan"),
+    ((X, Y, 1.0), {"precision": "fp16"}, ValueError, r"precision='fp16'"),
+    ((X, Y, 1.0), {"impl": "fast"}, ValueError, r"impl='fast'"),
+    ((X, Y, 1.0), {"reduction": "avg"}, ValueError, r"reduction='avg'"),
+    ((X, Y, 1.0), {"directions": "columns"}, ValueError, r"directions='columns'"),
+    ((X, Y, 1.0), {"label_smoothing": 1.0}, ValueError, r"label_smoothing=1.0"),
+    ((X, Y, 1.0), {"weights": torch.ones(3)}, ValueError, r"one weight for each row"),
+    ((X, Y, 1.0), {"weights": [1, 2, 3, 4]}, ValueError, r"list"),
+    ((X.double(), Y.double(), 1.0), {"precision": "bf16"}, ValueError, r"float64 features"),
     ((X[:3], None, 1.0), {}, ValueError, r"n must be even, got 3"),
-    ((X, None, 1.0), dict(directions="both"), ValueError, r"directions must be 'rows'"),
-    ((X, None, 1.0), dict(labels=torch.tensor([1, 0, 2, 3])), ValueError, r"row 2 names itself"),
-    ((X, None, 1.0), dict(labels=torch.tensor([1, 2, 3, 0])), ValueError, r"must be mutual"),
+    ((X, None, 1.0), {"directions": "both"}, ValueError, r"directions must be 'rows'"),
+    ((X, None, 1.0), {"labels": torch.tensor([1, 0, 2, 3])}, ValueError, r"row 2 names itself"),
+    ((X, None, 1.0), {"labels": torch.tensor([1, 2, 3, 0])}, ValueError, r"must be mutual"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "options", "kind", "message"), WRONG, ids=lambda v: str(v)[:40] if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("arguments", "options", "kind", "message"),
+    WRONG,
+    ids=lambda v: str(v)[:40] if isinstance(v, str) else "",
+)
 def test_wrong_arguments_are_named(arguments, options, kind, message):
     with pytest.raises(kind, match=re.escape(message)):
         lpcm.contrastive_loss(*arguments, **options)
@@ -91,8 +101,9 @@ def test_no_features_at_all(impl):
 def test_any_finite_scale(scale, level, towers, differentiate, relative):
     x, y = towers(40, 9)
     for similarity in ("dot", "sqeuclidean", "l1"):
-        ours = differentiate(lambda a, b, s: lpcm.contrastive_loss(a, b, s, similarity=similarity), x, y, scale, dtype=torch.float32)  # fmt: skip
-        truth = differentiate(lambda a, b, s: lpcm.contrastive_loss(a, b, s, similarity=similarity, impl="reference"), x, y, scale)  # fmt: skip
+        loss = partial(lpcm.contrastive_loss, similarity=similarity)
+        ours = differentiate(loss, x, y, scale, dtype=torch.float32)
+        truth = differentiate(partial(loss, impl="reference"), x, y, scale)
         for got, true in zip(ours, truth, strict=True):
             assert relative(got, true) < 5e-5 or true.norm() == got.norm() == 0  # logits of up to 100 in fp32
 
@@ -102,7 +113,11 @@ def test_any_finite_scale(scale, level, towers, differentiate, relative):
 def test_non_finite_features_spoil_what_they_spoil_in_torch(value, where, level, towers):
     x, y = (t.clone() for t in towers(40, 9))
     (x if where == "x" else y)[7, 3] = value
-    for options in (dict(directions="rows"), dict(directions="both"), dict(directions="rows", similarity="l1")):
+    for options in (
+        {"directions": "rows"},
+        {"directions": "both"},
+        {"directions": "rows", "similarity": "l1"},
+    ):
         ours = lpcm.contrastive_loss(x, y, 5.0, reduction="none", impl="fused", **options)
         plain = lpcm.contrastive_loss(x, y, 5.0, reduction="none", impl="reference", **options)
         assert torch.equal(torch.isfinite(ours), torch.isfinite(plain)), options
@@ -134,22 +149,30 @@ def test_indices_beyond_32_bits():
 
 def test_the_core_checks_for_itself():
     good = (X.data_ptr(), "float32", 4, 6, 6, 1)
-    options = dict(
-        objective="softmax", directions="rows", similarity="dot", power=2.0, precision="fp32", threads=1, level=""
-    )
+    options = {
+        "objective": "softmax",
+        "directions": "rows",
+        "similarity": "dot",
+        "power": 2.0,
+        "precision": "fp32",
+        "threads": 1,
+        "level": "",
+    }
     out = [torch.empty(4, dtype=torch.float64) for _ in range(3)]
     addresses = [out[0].data_ptr(), 0, out[2].data_ptr()]
     scale = torch.ones(())
     place = (scale.data_ptr(), "float32")
     _core.contrastive_forward(good, good, place, None, 0, 0, options, addresses)
     for change, message in [
-        (dict(objective="hinge"), "objective is 'hinge'"),
-        (dict(level="sse9"), "no CPU level"),
-        (dict(threads=0), "threads"),
+        ({"objective": "hinge"}, "objective is 'hinge'"),
+        ({"level": "sse9"}, "no CPU level"),
+        ({"threads": 0}, "threads"),
     ]:
         with pytest.raises(ValueError, match=message):
             _core.contrastive_forward(good, good, place, None, 0, 0, {**options, **change}, addresses)
     with pytest.raises(ValueError, match="same width"):
-        _core.contrastive_forward(good, (X.data_ptr(), "float32", 4, 5, 6, 1), place, None, 0, 0, options, addresses)
+        _core.contrastive_forward(
+            good, (X.data_ptr(), "float32", 4, 5, 6, 1), place, None, 0, 0, options, addresses
+        )
     with pytest.raises(ValueError, match="column 4"):
         _core.contrastive_forward(good, good, place, None, 0, 1, options, addresses)

@@ -27,7 +27,13 @@ def bits(threads, n=2100, m=1700, d=24, **options):
 
 @pytest.mark.parametrize(
     "options",
-    [dict(), dict(precision="bf16"), dict(within=True), dict(similarity="sqeuclidean"), dict(similarity="l1")],
+    [
+        {},
+        {"precision": "bf16"},
+        {"within": True},
+        {"similarity": "sqeuclidean"},
+        {"similarity": "l1"},
+    ],
     ids=str,
 )
 def test_threads_do_not_show(options):
@@ -53,7 +59,11 @@ def peak_extra_mib(n, d, precision):
         print((after - before) / 1024 - 2 * {n} * {d} * 4 / 2**20)
     """)
     out = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "2"}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
     )
     return float(out.stdout)
 

@@ -1,6 +1,7 @@
 """Every level and every option agree with the reference in float64."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -18,12 +19,24 @@ def forms(n, m):
     g = torch.Generator().manual_seed(n)
     distinct = torch.randperm(m, generator=g)[:n]
     repeated = torch.randint(0, m, (n,), generator=g)
-    yield "softmax", dict(directions="both", labels=m - n)
-    yield "softmax", dict(directions="both", labels=distinct)
-    yield "softmax", dict(directions="both", labels=repeated)
-    yield "softmax", dict(directions="rows", labels=repeated, label_smoothing=0.1)
-    yield "within", dict()
-    yield "sigmoid", dict(labels=distinct)
+    yield "softmax", {"directions": "both", "labels": m - n}
+    yield "softmax", {"directions": "both", "labels": distinct}
+    yield "softmax", {"directions": "both", "labels": repeated}
+    yield "softmax", {"directions": "rows", "labels": repeated, "label_smoothing": 0.1}
+    yield "within", {}
+    yield "sigmoid", {"labels": distinct}
+
+
+def softmax(x, y, s, b, **options):
+    return lpcm.contrastive_loss(x, y, s, logit_bias=b, **options)
+
+
+def within(x, s, b, **options):
+    return lpcm.contrastive_loss(x, None, s, logit_bias=b, **options)
+
+
+def sigmoid(x, y, s, b, **options):
+    return lpcm.sigmoid_loss(x, y, s, b, **options)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -34,27 +47,17 @@ def test_gradients_agree_with_the_reference(level, precision, shape, towers, dif
         rows = n + n % 2 if form == "within" else n
         x, y = towers(rows, d, m=m)
         weights = torch.rand(rows, generator=torch.Generator().manual_seed(1))
-        common = dict(similarity=similarity, power=power, weights=weights, reduction="sum", **options)
-
-        def loss(impl, precision, form=form, common=common):
-            if form == "sigmoid":
-                return lambda x, y, s, b: lpcm.sigmoid_loss(x, y, s, b, impl=impl, precision=precision, **common)
-            if form == "within":
-                return lambda x, s, b: lpcm.contrastive_loss(
-                    x, None, s, logit_bias=b, impl=impl, precision=precision, **common
-                )
-            return lambda x, y, s, b: lpcm.contrastive_loss(
-                x, y, s, logit_bias=b, impl=impl, precision=precision, **common
-            )
-
+        common = {"similarity": similarity, "power": power, "weights": weights, "reduction": "sum", **options}
+        loss = partial({"sigmoid": sigmoid, "within": within}.get(form, softmax), **common)
         leaves = (x, 14.0, -3.0) if form == "within" else (x, y, 14.0, -3.0)
-        ours = differentiate(loss("fused", precision), *leaves, dtype=torch.float32)
-        truth = differentiate(loss("reference", "auto"), *leaves)
-        # A derivative is a sum of terms of both signs, of the size of scale x weight x feature, and d = 1 has unit features
-        # whose terms cancel altogether: the error is measured against the terms where they are larger than their sum.
+        ours = differentiate(partial(loss, precision=precision), *leaves, dtype=torch.float32)
+        truth = differentiate(partial(loss, impl="reference"), *leaves)
+        # A derivative is a sum of terms of both signs, of the size of scale x weight x feature, and d = 1 has unit
+        # features whose terms cancel altogether: the error is measured against the terms where they exceed their sum.
         terms = 14.0 * weights.norm().item()
         for got, true in zip(ours, truth, strict=True):
-            assert (got - true).norm() <= TOLERANCE[precision] * max(true.norm().item(), terms), (similarity, form, options)
+            size = max(true.norm().item(), terms)
+            assert (got - true).norm() <= TOLERANCE[precision] * size, (similarity, form, options)
 
 
 @pytest.mark.parametrize("shape", [(1100, 1600, 40), (1025, 769, 17)], ids=str)
@@ -65,8 +68,12 @@ def test_more_than_one_chunk(shape, level, towers, differentiate, relative):
     n, m, d = shape
     x, y = towers(n, d, m=m)
     labels = torch.arange(n) % m
-    ours = differentiate(lambda a, b, s: lpcm.contrastive_loss(a, b, s, labels=labels), x, y, 14.0, dtype=torch.float32)
-    truth = differentiate(lambda a, b, s: lpcm.contrastive_loss(a, b, s, labels=labels, impl="reference"), x, y, 14.0)
+    ours = differentiate(
+        lambda a, b, s: lpcm.contrastive_loss(a, b, s, labels=labels), x, y, 14.0, dtype=torch.float32
+    )
+    truth = differentiate(
+        lambda a, b, s: lpcm.contrastive_loss(a, b, s, labels=labels, impl="reference"), x, y, 14.0
+    )
     for got, true in zip(ours, truth, strict=True):
         assert relative(got, true) < TOLERANCE["fp32"]
     even = x[: n - n % 2]
@@ -79,10 +86,9 @@ def test_more_than_one_chunk(shape, level, towers, differentiate, relative):
 def test_float64_is_float64(towers, differentiate, relative):
     for similarity, power in SIMILARITIES:
         x, y = towers(40, 7, m=50)
-        fused = differentiate(lambda a, b, s: lpcm.contrastive_loss(a, b, s, similarity=similarity, power=power), x, y, 14.0)
-        plain = differentiate(
-            lambda a, b, s: lpcm.contrastive_loss(a, b, s, similarity=similarity, power=power, impl="reference"), x, y, 14.0
-        )
+        loss = partial(lpcm.contrastive_loss, similarity=similarity, power=power)
+        fused = differentiate(loss, x, y, 14.0)
+        plain = differentiate(partial(loss, impl="reference"), x, y, 14.0)
         for got, true in zip(fused, plain, strict=True):
             assert relative(got, true) < 1e-12, similarity  # two orders of float64 sums
 

@@ -79,7 +79,9 @@ def test_fifty_steps_follow_the_same_curve():
     def curve(loss):
         torch.manual_seed(5)
         model = Towers()
-        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=1e-3, betas=(0.9, 0.98), eps=1e-6, weight_decay=0.2
+        )
         mix = torch.randn(24, 24)
         losses = []
         for _ in range(50):
@@ -97,4 +99,6 @@ def test_fifty_steps_follow_the_same_curve():
 
     ours, theirs = curve(lpcm.ClipLoss()), curve(open_clip.loss.ClipLoss())
     assert theirs[-1] < theirs[0] - 0.5  # it learns
-    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=0)  # the requirement; rounding grows over the steps
+    torch.testing.assert_close(
+        ours, theirs, rtol=1e-3, atol=0
+    )  # the requirement; rounding grows over the steps

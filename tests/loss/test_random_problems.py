@@ -14,7 +14,9 @@ from lpcm.loss import reference
 from lpcm.loss.problem import Problem
 
 CASES = int(os.environ.get("LPCM_TEST_CASES", "2000"))
-SIZES = st.one_of(st.integers(1, 40), st.sampled_from([1, 3, 7, 15, 16, 17, 31, 32, 33, 48, 127, 128, 129, 193, 257]))
+SIZES = st.one_of(
+    st.integers(1, 40), st.sampled_from([1, 3, 7, 15, 16, 17, 31, 32, 33, 48, 127, 128, 129, 193, 257])
+)
 WIDTHS = st.one_of(st.integers(1, 40), st.sampled_from([1, 15, 16, 17, 31, 32, 33, 64, 65]))
 STRIDES = st.sampled_from(["plain", "transposed", "strided", "expanded"])
 DTYPES = st.sampled_from([torch.float32, torch.float64, torch.bfloat16, torch.float16])
@@ -42,14 +44,17 @@ def problems(draw):
     if kind != "any":
         n, m = min(n, m), max(n, m)
     seed = draw(st.integers(0, 2**32))
-    return dict(
-        form=form, n=n, m=m, d=d, labels=kind, seed=seed,
-        offset=draw(st.integers(0, m - n)) if kind == "offset" else 0,
-        dtypes=(draw(DTYPES), draw(DTYPES)), strides=(draw(STRIDES), draw(STRIDES)), similarity=draw(SIMILARITIES),
-        scale=draw(st.sampled_from([0.0, 0.3, 5.0, 14.3, -3.0])), bias=draw(st.sampled_from([None, -10.0, 0.5])),
-        smoothing=draw(st.sampled_from([0.0, 0.0, 0.1])), reduction=draw(st.sampled_from(["mean", "sum", "none"])),
-        weighted=draw(st.booleans()), wanted=draw(st.tuples(*[st.booleans()] * 4)),
-    )  # fmt: skip
+    return {
+        "form": form, "n": n, "m": m, "d": d, "labels": kind, "seed": seed,
+        "offset": draw(st.integers(0, m - n)) if kind == "offset" else 0,
+        "dtypes": (draw(DTYPES), draw(DTYPES)), "strides": (draw(STRIDES), draw(STRIDES)),
+        "similarity": draw(SIMILARITIES),
+        "scale": draw(st.sampled_from([0.0, 0.3, 5.0, 14.3, -3.0])),
+        "bias": draw(st.sampled_from([None, -10.0, 0.5])),
+        "smoothing": draw(st.sampled_from([0.0, 0.0, 0.1])),
+        "reduction": draw(st.sampled_from(["mean", "sum", "none"])),
+        "weighted": draw(st.booleans()), "wanted": draw(st.tuples(*[st.booleans()] * 4)),
+    }  # fmt: skip
 
 
 def run(p, impl, precision):
@@ -64,14 +69,17 @@ def run(p, impl, precision):
         "distinct": torch.randperm(p["m"], generator=g)[: p["n"]],
         "any": torch.randint(0, p["m"], (p["n"],), generator=g),
     }[p["labels"]]
-    s, b = torch.tensor(p["scale"], dtype=torch.float64), None if p["bias"] is None else torch.tensor(p["bias"]).double()
+    s, b = (
+        torch.tensor(p["scale"], dtype=torch.float64),
+        None if p["bias"] is None else torch.tensor(p["bias"]).double(),
+    )
     weights = torch.rand(p["n"], generator=g) + 0.5 if p["weighted"] else None
     leaves = [t for t in (x, y, s, b) if t is not None]
     wanted = [t.requires_grad_(w) for t, w in zip(leaves, p["wanted"], strict=False) if w]
-    common = dict(
-        similarity=p["similarity"][0], power=p["similarity"][1], weights=weights, reduction=p["reduction"], impl=impl,
-        precision=precision,
-    )  # fmt: skip
+    common = {
+        "similarity": p["similarity"][0], "power": p["similarity"][1], "weights": weights,
+        "reduction": p["reduction"], "impl": impl, "precision": precision,
+    }  # fmt: skip
     if p["form"] == "sigmoid":
         loss = lpcm.sigmoid_loss(x, y, s, b, labels=labels, **common)
     elif p["form"] == "within":
@@ -79,12 +87,21 @@ def run(p, impl, precision):
         loss = lpcm.contrastive_loss(x, None, s, logit_bias=b, label_smoothing=p["smoothing"], **common)
     else:
         loss = lpcm.contrastive_loss(
-            x, y, s, logit_bias=b, labels=labels, directions=p["form"], label_smoothing=p["smoothing"], **common
+            x,
+            y,
+            s,
+            logit_bias=b,
+            labels=labels,
+            directions=p["form"],
+            label_smoothing=p["smoothing"],
+            **common,
         )
     if wanted and loss.requires_grad:
         loss.sum().backward()
     x, y = x.detach(), (x if p["form"] == "within" else y).detach()
-    similarities = reference.similarity_matrix(x.double(), y.double(), Problem(similarity=p["similarity"][0], power=p["similarity"][1]))
+    similarities = reference.similarity_matrix(
+        x.double(), y.double(), Problem(similarity=p["similarity"][0], power=p["similarity"][1])
+    )
     largest = (p["scale"] * similarities).abs().max().item()
     return [loss.detach().double(), largest], [(t.grad.double(), t) for t in wanted if t.grad is not None]
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812
 
 import lpcm
 
@@ -17,10 +17,14 @@ def distances(x, y, similarity, power):
 @pytest.fixture
 def case():
     g = torch.Generator().manual_seed(3)
-    return torch.randn(5, 4, generator=g, dtype=torch.float64), torch.randn(7, 4, generator=g, dtype=torch.float64)
+    return torch.randn(5, 4, generator=g, dtype=torch.float64), torch.randn(
+        7, 4, generator=g, dtype=torch.float64
+    )
 
 
-@pytest.mark.parametrize(("similarity", "power"), [("dot", 2), ("sqeuclidean", 2), ("l1", 1), ("lp", 1.5), ("lp", 3)])
+@pytest.mark.parametrize(
+    ("similarity", "power"), [("dot", 2), ("sqeuclidean", 2), ("l1", 1), ("lp", 1.5), ("lp", 3)]
+)
 @pytest.mark.parametrize("labels", [None, 2, [3, 0, 0, 6, 3]])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("directions", ["rows", "both"])
@@ -37,7 +41,7 @@ def test_softmax_is_cross_entropy(case, similarity, power, labels, smoothing, di
         labels=torch.tensor(labels) if isinstance(labels, list) else labels, directions=directions,
         reduction="none", return_lse=True, impl="reference",
     )  # fmt: skip
-    tolerance = dict(rtol=1e-12, atol=1e-12)  # float64 rounding of sums of a few terms
+    tolerance = {"rtol": 1e-12, "atol": 1e-12}  # float64 rounding of sums of a few terms
     torch.testing.assert_close(got, loss, **tolerance)
     torch.testing.assert_close(lse.rows, s.logsumexp(1), **tolerance)
     torch.testing.assert_close(lse.positives, s[torch.arange(5), index], **tolerance)
@@ -53,7 +57,9 @@ def test_pairs_within_x_are_nt_xent(case):
     loss = F.cross_entropy(s, (torch.arange(8) + 4) % 8)
     torch.testing.assert_close(lpcm.contrastive_loss(x, None, 2.0, impl="reference"), loss)
     smooth = 0.9 * loss + 0.1 * (s.logsumexp(1) - s.masked_fill(torch.isinf(s), 0).sum(1) / 7).mean()
-    torch.testing.assert_close(lpcm.contrastive_loss(x, None, 2.0, impl="reference", label_smoothing=0.1), smooth)
+    torch.testing.assert_close(
+        lpcm.contrastive_loss(x, None, 2.0, impl="reference", label_smoothing=0.1), smooth
+    )
 
 
 def test_sigmoid_is_binary_cross_entropy(case):
@@ -71,7 +77,7 @@ def test_reductions_and_weights(case):
     w = torch.tensor([1.0, 0.0, 2.0, 0.5, 3.0])
     each = lpcm.contrastive_loss(x, y, 1.0, reduction="none", impl="reference")
     for impl in ("reference", "fused"):
-        one = dict(impl=impl, weights=w)
+        one = {"impl": impl, "weights": w}
         torch.testing.assert_close(lpcm.contrastive_loss(x, y, 1.0, reduction="none", **one), each * w)
         torch.testing.assert_close(lpcm.contrastive_loss(x, y, 1.0, reduction="sum", **one), (each * w).sum())
         torch.testing.assert_close(lpcm.contrastive_loss(x, y, 1.0, **one), (each * w).sum() / 6.5)
@@ -84,7 +90,9 @@ def test_chunks_do_not_show(case, monkeypatch, differentiate):
     x, y = case
     losses = [
         lambda a, b, s: lpcm.contrastive_loss(a, b, s, impl="reference"),
-        lambda a, b, s: lpcm.contrastive_loss(a, b, s, impl="reference", similarity="l1", label_smoothing=0.1),
+        lambda a, b, s: lpcm.contrastive_loss(
+            a, b, s, impl="reference", similarity="l1", label_smoothing=0.1
+        ),
         lambda a, b, s: lpcm.sigmoid_loss(a, b, s, -1.0, impl="reference"),
     ]
     for loss in losses:
