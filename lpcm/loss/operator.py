@@ -60,7 +60,7 @@ def _arguments(
     precision: str,
     level: str,
 ) -> dict[str, Any]:
-    """What both calls of the core take. Only addresses are passed: tensors must outlive the call, labels be contiguous."""
+    """What both calls of the core take: addresses only, so tensors must outlive the call and labels be contiguous."""
     options = {
         "objective": objective,
         "directions": directions,

@@ -195,52 +195,64 @@ void Engine<T, Slot>::backward(const ContrastiveStatistics& saved, const Contras
   double* columns_into = p_.self ? row_weight.data() : column_weight.data();
   double weight_total = 0;
 
-  const auto multiply_rows = [&](const Chunk& chunk, T* sums) {
-    const std::int64_t row_tiles = (chunk.rows + kTileRows - 1) / kTileRows;
-    const std::int64_t feature_tiles = (width_ + kTileFeatures - 1) / kTileFeatures;
-    parallel_for(p_.threads, row_tiles * feature_tiles, [&](std::int64_t index, int) {
-      const std::int64_t r = index % row_tiles * kTileRows, f = index / row_tiles * kTileFeatures;
-      Product<T, Slot> q{};
-      q.a = {w_rows.data() + r * kBlock, form.rows_stride, form.rows_plane};
-      q.b = {y_pack_.features_lanes + f / kBlock * y_pack_.features_stride, y_pack_.features_stride, y_pack_.features_plane};
-      if constexpr (kPer == 1) q.own = x_pack_.rows + f / kBlock * x_pack_.rows_stride + r * kBlock;
-      q.own_stride = x_pack_.rows_stride;
-      q.m = round_up(smaller(kTileRows, chunk.rows - r), kBlock);
-      q.blocks = smaller(kTileFeatures, width_ - f) / kBlock;
-      q.k = round_up(chunk.columns, kBlock * kPer) / kPer;
-      q.c = sums + r * width_ + f;
-      q.c_stride = width_;
-      q.accumulate = true;
-      q.measure = measure_;
-      q.power = static_cast<T>(p_.power);
-      k_.product_rows(q);
-    });
+  const auto tiles = [](std::int64_t size, std::int64_t tile) { return (size + tile - 1) / tile; };
+  const auto multiply_rows = [&](const Chunk& chunk, std::int64_t index, T* sums) {
+    const std::int64_t row_tiles = tiles(chunk.rows, kTileRows);
+    const std::int64_t r = index % row_tiles * kTileRows, f = index / row_tiles * kTileFeatures;
+    Product<T, Slot> q{};
+    q.a = {w_rows.data() + r * kBlock, form.rows_stride, form.rows_plane};
+    q.b = {y_pack_.features_lanes + f / kBlock * y_pack_.features_stride, y_pack_.features_stride, y_pack_.features_plane};
+    if constexpr (kPer == 1) q.own = x_pack_.rows + f / kBlock * x_pack_.rows_stride + r * kBlock;
+    q.own_stride = x_pack_.rows_stride;
+    q.m = round_up(smaller(kTileRows, chunk.rows - r), kBlock);
+    q.blocks = smaller(kTileFeatures, width_ - f) / kBlock;
+    q.k = round_up(chunk.columns, kBlock * kPer) / kPer;
+    q.c = sums + r * width_ + f;
+    q.c_stride = width_;
+    q.accumulate = true;
+    q.measure = measure_;
+    q.power = static_cast<T>(p_.power);
+    k_.product_rows(q);
   };
-  const auto multiply_columns = [&](const Chunk& chunk) {
-    const std::int64_t column_tiles = (chunk.columns + kTileColumns - 1) / kTileColumns;
-    const std::int64_t feature_tiles = (width_ + kTileFeatures - 1) / kTileFeatures;
-    parallel_for(p_.threads, column_tiles * feature_tiles, [&](std::int64_t index, int) {
-      const std::int64_t j = index % column_tiles * kTileColumns, f = index / column_tiles * kTileFeatures;
-      Product<T, Slot> q{};
-      q.a = {form.by_columns + j / kBlock * form.columns_stride, form.columns_stride, form.columns_plane};
-      const bool lanes = k_.features == FeatureLayout::lanes;
-      const Slot* features = lanes ? x_pack_.features_lanes + f / kBlock * x_pack_.features_stride
-                                   : x_pack_.features_rows + f * kBlock;
-      q.b = {features, x_pack_.features_stride, x_pack_.features_plane};
-      if constexpr (kPer == 1) {
-        if (distances) q.own = y_pack_.features_lanes + f / kBlock * y_pack_.features_stride + j * kBlock;
+  const auto multiply_columns = [&](const Chunk& chunk, std::int64_t index) {
+    const std::int64_t column_tiles = tiles(chunk.columns, kTileColumns);
+    const std::int64_t j = index % column_tiles * kTileColumns, f = index / column_tiles * kTileFeatures;
+    Product<T, Slot> q{};
+    q.a = {form.by_columns + j / kBlock * form.columns_stride, form.columns_stride, form.columns_plane};
+    const bool lanes = k_.features == FeatureLayout::lanes;
+    const Slot* features = lanes ? x_pack_.features_lanes + f / kBlock * x_pack_.features_stride
+                                 : x_pack_.features_rows + f * kBlock;
+    q.b = {features, x_pack_.features_stride, x_pack_.features_plane};
+    if constexpr (kPer == 1) {
+      if (distances) q.own = y_pack_.features_lanes + f / kBlock * y_pack_.features_stride + j * kBlock;
+    }
+    q.own_stride = y_pack_.features_stride;
+    q.m = round_up(smaller(kTileColumns, chunk.columns - j), kBlock);
+    q.blocks = smaller(kTileFeatures, width_ - f) / kBlock;
+    q.k = round_up(chunk.rows, kBlock * kPer) / kPer;
+    q.c = y_sums.data() + (chunk.column + j) * width_ + f;
+    q.c_stride = width_;
+    q.accumulate = true;
+    q.measure = measure_;
+    q.power = static_cast<T>(p_.power);
+    k_.product_columns(q);
+  };
+  const auto multiply = [&](const Chunk& chunk) {
+    const std::int64_t feature_tiles = tiles(width_, kTileFeatures);
+    const std::int64_t row_tasks = by_rows ? tiles(chunk.rows, kTileRows) * feature_tiles : 0;
+    const std::int64_t column_tasks = by_columns ? tiles(chunk.columns, kTileColumns) * feature_tiles : 0;
+    T* sums = p_.self ? y_sums.data() + chunk.row * width_ : x_sums.data();
+    const auto task = [&](std::int64_t index, int) {
+      if (index < row_tasks) {
+        multiply_rows(chunk, index, sums);
+      } else {
+        multiply_columns(chunk, index - row_tasks);
       }
-      q.own_stride = y_pack_.features_stride;
-      q.m = round_up(smaller(kTileColumns, chunk.columns - j), kBlock);
-      q.blocks = smaller(kTileFeatures, width_ - f) / kBlock;
-      q.k = round_up(chunk.rows, kBlock * kPer) / kPer;
-      q.c = y_sums.data() + (chunk.column + j) * width_ + f;
-      q.c_stride = width_;
-      q.accumulate = true;
-      q.measure = measure_;
-      q.power = static_cast<T>(p_.power);
-      k_.product_columns(q);
-    });
+    };
+    if (!p_.self) return parallel_for(p_.threads, row_tasks + column_tasks, task);
+    // both add to the same sums, one after the other
+    parallel_for(p_.threads, row_tasks, task);
+    parallel_for(p_.threads, column_tasks, [&](std::int64_t index, int) { multiply_columns(chunk, index); });
   };
 
   walk(c.constant,
@@ -286,8 +298,7 @@ void Engine<T, Slot>::backward(const ContrastiveStatistics& saved, const Contras
            }
          }
          if (weigh_columns) fold_columns(chunk, [&](std::int64_t j, T v) { columns_into[j] += static_cast<double>(v); });
-         if (by_rows) multiply_rows(chunk, p_.self ? y_sums.data() + chunk.row * width_ : x_sums.data());
-         if (by_columns) multiply_columns(chunk);
+         multiply(chunk);
        },
        [&](std::int64_t first, std::int64_t rows) {
          if (x_wanted && !p_.self) {

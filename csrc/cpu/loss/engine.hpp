@@ -26,9 +26,11 @@ inline std::int64_t label_of(const ContrastiveProblem& p, std::int64_t row) {
   return p.labels != nullptr ? p.labels[row] : row + p.label_offset;
 }
 
-inline constexpr std::int64_t kChunkRows = 1024, kChunkColumns = 768;
+inline constexpr std::int64_t kChunkRows = 2048, kChunkColumns = 768;
 inline constexpr std::int64_t kTileRows = 128, kTileColumns = 192;
 inline constexpr std::int64_t kTileFeatures = 192;
+// Partial sums of fewer rows than this are folded by one thread: waking the others takes longer.
+inline constexpr std::int64_t kFoldSlice = 4096;
 
 // Memory aligned to a cache line, left uninitialised: the caller fills it from several threads.
 template <class T>

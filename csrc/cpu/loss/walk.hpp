@@ -63,7 +63,7 @@ void Engine<T, Slot>::walk(T constant, RowsStart&& rows_start, OnTile&& on_tile,
 template <class T, class Slot>
 template <class Fold>
 void Engine<T, Slot>::fold_rows(const Chunk& c, const Buffer<T>& partial, Fold&& fold) {
-  parallel_ranges(p_.threads, c.rows, 512, [&](std::int64_t i, int) {
+  parallel_ranges(p_.threads, c.rows, kFoldSlice, [&](std::int64_t i, int) {
     for (std::int64_t column = 0, at = i; column < c.columns; column += kTileColumns, at += chunk_rows_) {
       fold(c.row + i, partial.data()[at]);
     }
@@ -73,7 +73,7 @@ void Engine<T, Slot>::fold_rows(const Chunk& c, const Buffer<T>& partial, Fold&&
 template <class T, class Slot>
 template <class Fold>
 void Engine<T, Slot>::fold_columns(const Chunk& c, Fold&& fold) {
-  parallel_ranges(p_.threads, c.columns, 512, [&](std::int64_t j, int) {
+  parallel_ranges(p_.threads, c.columns, kFoldSlice, [&](std::int64_t j, int) {
     for (std::int64_t row = 0, at = j; row < c.rows; row += kTileRows, at += chunk_columns_) {
       fold(c.column + j, column_partial_.data()[at]);
     }
