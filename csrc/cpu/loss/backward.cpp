@@ -159,27 +159,28 @@ void Engine<T, Slot>::backward(const ContrastiveStatistics& saved, const Contras
   const int planes = k_.gradient_planes;
   Buffer<Slot> w_rows, w_columns, x_features, y_features;
   if (by_rows || distances) {
-    y_features = Buffer<Slot>(planes * width_ * column_slots);
+    y_pack_.features_stride = (column_slots + kSkew) * kBlock;
+    y_pack_.features_plane = width_ / kBlock * y_pack_.features_stride;
+    y_features = Buffer<Slot>(planes * y_pack_.features_plane);
     y_pack_.features_lanes = y_features.data();
-    y_pack_.features_stride = column_slots * kBlock;
-    y_pack_.features_plane = width_ * column_slots;
   }
   if (by_columns) {
-    x_features = Buffer<Slot>(planes * width_ * row_slots);
     const bool lanes = k_.features == FeatureLayout::lanes;
+    x_pack_.features_stride = ((lanes ? row_slots : width_) + kSkew) * kBlock;
+    x_pack_.features_plane = (lanes ? width_ : row_slots) / kBlock * x_pack_.features_stride;
+    x_features = Buffer<Slot>(planes * x_pack_.features_plane);
     (lanes ? x_pack_.features_lanes : x_pack_.features_rows) = x_features.data();
-    x_pack_.features_stride = lanes ? row_slots * kBlock : width_ * kBlock;
-    x_pack_.features_plane = width_ * row_slots;
   }
-  const std::int64_t w_size = chunk_rows_ * column_slots;
-  if (by_rows || (by_columns && kPer == 1)) w_rows = Buffer<Slot>(planes * w_size);
-  if (by_columns && kPer == 2) w_columns = Buffer<Slot>(planes * w_size);
   Weighed<T, Slot> form{};
-  form.rows_stride = chunk_rows_ * kBlock;
-  form.columns_stride = row_slots * kBlock;
-  form.rows_plane = form.columns_plane = w_size;
+  form.rows_stride = (chunk_rows_ + kSkew) * kBlock;
+  form.rows_plane = column_slots / kBlock * form.rows_stride;
+  form.columns_stride = (row_slots + kSkew) * kBlock;
+  form.columns_plane = chunk_columns_ / kBlock * form.columns_stride;
+  // one slot an element: both layouts are the same
+  if (by_rows || (by_columns && kPer == 1)) w_rows = Buffer<Slot>(planes * form.rows_plane);
+  if (by_columns && kPer == 2) w_columns = Buffer<Slot>(planes * form.columns_plane);
   form.by_rows = w_rows.data();
-  form.by_columns = kPer == 1 ? w_rows.data() : w_columns.data();  // one slot an element: both layouts are the same
+  form.by_columns = kPer == 1 ? w_rows.data() : w_columns.data();
 
   // gradient sums: of x for one chunk of rows, of y (or of x when it is both sides) for all of it
   const std::int64_t all = round_up(m_, kPackRows) * width_;

@@ -16,14 +16,14 @@ Engine<T, Slot>::Engine(const ContrastiveProblem& problem, const Kernels<T, Slot
   alpha_ = static_cast<T>(p_.similarity == Similarity::sqeuclidean ? 2 * p_.scale : p_.scale);
 
   const std::int64_t slots = width_ / kPer;
-  x_rows_ = Buffer<Slot>(k_.planes * slots * chunk_rows_);
+  x_pack_.rows_stride = (chunk_rows_ + kSkew) * kBlock;
+  x_pack_.rows_plane = slots / kBlock * x_pack_.rows_stride;
+  x_rows_ = Buffer<Slot>(k_.planes * x_pack_.rows_plane);
   x_pack_.rows = x_rows_.data();
-  x_pack_.rows_stride = chunk_rows_ * kBlock;
-  x_pack_.rows_plane = slots * chunk_rows_;
-  y_lanes_ = Buffer<Slot>(k_.planes * slots * chunk_columns_);
+  y_pack_.lanes_stride = (slots + kSkew) * kBlock;
+  y_pack_.lanes_plane = chunk_columns_ / kBlock * y_pack_.lanes_stride;
+  y_lanes_ = Buffer<Slot>(k_.planes * y_pack_.lanes_plane);
   y_pack_.lanes = y_lanes_.data();
-  y_pack_.lanes_stride = slots * kBlock;
-  y_pack_.lanes_plane = slots * chunk_columns_;
 
   const std::int64_t workers = p_.threads;
   const std::int64_t row_tiles = round_up(chunk_rows_, kTileRows) / kTileRows;

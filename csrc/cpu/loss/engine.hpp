@@ -29,6 +29,9 @@ inline std::int64_t label_of(const ContrastiveProblem& p, std::int64_t row) {
 inline constexpr std::int64_t kChunkRows = 2048, kChunkColumns = 768;
 inline constexpr std::int64_t kTileRows = 128, kTileColumns = 192;
 inline constexpr std::int64_t kTileFeatures = 192;
+// Blocks of a layout lie this many rows of slots further apart than they are long. Without it their distance is a large
+// power of two, and the caches put the same row of every block into the same few lines.
+inline constexpr std::int64_t kSkew = 8;
 // Partial sums of fewer rows than this are folded by one thread: waking the others takes longer.
 inline constexpr std::int64_t kFoldSlice = 4096;
 
