@@ -213,7 +213,14 @@ void Engine<T, Slot>::backward(const ContrastiveStatistics& saved, const Contras
     q.accumulate = true;
     q.measure = measure_;
     q.power = static_cast<T>(p_.power);
-    k_.product_rows(q);
+    if (p_.self) {  // w is zero up to the diagonal
+      const std::int64_t zeros = smaller(std::max<std::int64_t>(chunk.row + r - chunk.column, 0), chunk.columns);
+      const std::int64_t blocks = zeros / (kBlock * kPer);
+      q.a.data += blocks * form.rows_stride;
+      q.b.data += blocks * kBlock * kBlock;
+      q.k -= blocks * kBlock;
+    }
+    if (q.k > 0) k_.product_rows(q);
   };
   const auto multiply_columns = [&](const Chunk& chunk, std::int64_t index) {
     const std::int64_t column_tiles = tiles(chunk.columns, kTileColumns);
@@ -236,7 +243,11 @@ void Engine<T, Slot>::backward(const ContrastiveStatistics& saved, const Contras
     q.accumulate = true;
     q.measure = measure_;
     q.power = static_cast<T>(p_.power);
-    k_.product_columns(q);
+    if (p_.self) {  // w is zero from the diagonal on
+      const std::int64_t last = chunk.column + smaller(j + kTileColumns, chunk.columns) - 1;
+      q.k = round_up(smaller(std::max<std::int64_t>(last - chunk.row, 0), chunk.rows), kBlock * kPer) / kPer;
+    }
+    if (q.k > 0) k_.product_columns(q);
   };
   const auto multiply = [&](const Chunk& chunk) {
     const std::int64_t feature_tiles = tiles(width_, kTileFeatures);
