@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find lpcm csrc plugins -type f -not -path '*/__pycache__/*' -not -path '*/build/*' -not -name '*.pyc')
 
+# The package is tested as it was installed: without this, Python would import the sources beside it, which have no
+# compiled core.
+export PYTHONSAFEPATH := 1
+
 .PHONY: demo test lint core-test bench dev clean
 .DELETE_ON_ERROR:
 
@@ -16,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/lpcm-eval --encoder lite0 --task fewshot --dataset emoji
 
 test: $(VENV)/.installed lint core-test
-	$(BIN)/python -m pytest
+	$(BIN)/pytest
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -30,7 +34,7 @@ core-test: $(VENV)/.tools
 	$(BIN)/ctest --test-dir build/core-test --output-on-failure
 
 bench: $(VENV)/.installed
-	$(BIN)/python -m pytest benchmarks --benchmark-only
+	$(BIN)/pytest benchmarks --benchmark-only
 
 dev: $(VENV)/.tools
 	$(BIN)/pip install --quiet "scikit-build-core>=0.11" "pybind11>=2.13"

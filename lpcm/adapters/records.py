@@ -46,4 +46,156 @@ RECORDS: tuple[AdapterRecord, ...] = (
         needs=(Modality.IMAGE, Modality.TEXT),
         source="Radford et al. 2021, section 3.1",
     ),
+    AdapterRecord(
+        name="gda",
+        summary="Gaussian discriminant analysis in closed form, with zero-shot where there is text",
+        loader="lpcm.adapters.gda:GDA",
+        params=(
+            Param(
+                name="alpha", help="weight of the discriminant; left out: chosen on validation", type=float
+            ),
+            Param(
+                name="grid",
+                help="the alpha to choose from",
+                default=(1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2),
+                type=tuple,
+            ),
+            Param(
+                name="shrinkage",
+                help="of the covariance, above 0 and at most 1; left out: d / (n - 1 + d), as published",
+                type=float,
+            ),
+            Param(
+                name="text",
+                help="add zero-shot where the encoder reads text, or not",
+                default="added",
+                choices=("added", "left-out"),
+            ),
+        ),
+        source="Wang et al. 2024 (ICLR), section 3",
+    ),
+    AdapterRecord(
+        name="linear-probe-l1",
+        summary="L1 logistic regression, C chosen on validation: sees the axes of the features",
+        loader="lpcm.adapters.sparse_probe:L1Probe",
+        params=(
+            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
+            Param(
+                name="grid",
+                help="what to choose from, in multiples of the largest C at which all weights are zero",
+                default=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
+                type=tuple,
+            ),
+            Param(name="max_iter", help="solver steps at most, for each C", default=2000, type=int),
+            Param(name="gap", help="relative duality gap that counts as converged", default=1e-4, type=float),
+        ),
+        source="Tibshirani 1996; scikit-learn's LogisticRegression",
+    ),
+    AdapterRecord(
+        name="linear-probe-elastic",
+        summary="elastic-net logistic regression, C chosen on validation: sees the axes of the features",
+        loader="lpcm.adapters.sparse_probe:ElasticProbe",
+        params=(
+            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
+            Param(
+                name="grid",
+                help="what to choose from, in multiples of the largest C at which all weights are zero",
+                default=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
+                type=tuple,
+            ),
+            Param(
+                name="l1_ratio", help="share of the L1 term, above 0 and at most 1", default=0.5, type=float
+            ),
+            Param(name="max_iter", help="solver steps at most, for each C", default=2000, type=int),
+            Param(name="gap", help="relative duality gap that counts as converged", default=1e-4, type=float),
+        ),
+        source="Zou and Hastie 2005; scikit-learn's LogisticRegression",
+    ),
+    AdapterRecord(
+        name="ncm",
+        summary="nearest class mean, by cosine or Euclidean distance",
+        loader="lpcm.adapters.ncm:NearestClassMean",
+        params=(
+            Param(
+                name="nearness",
+                help="cosine of unit rows, or squared distance of rows as they are",
+                default="cosine",
+                choices=("cosine", "euclidean"),
+            ),
+        ),
+        source="Mensink et al. 2013 (TPAMI), equations 1 and 2",
+    ),
+    AdapterRecord(
+        name="tip-adapter",
+        summary="zero-shot and the votes of the cached shots; nothing is trained",
+        loader="lpcm.adapters.tip_adapter:TipAdapter",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
+            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            Param(
+                name="search",
+                help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
+                default="wide",
+                choices=("wide", "published"),
+            ),
+            Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float),
+            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+        ),
+        source="Zhang et al. 2022 (ECCV), section 3.1",
+    ),
+    AdapterRecord(
+        name="tip-adapter-f",
+        summary="Tip-Adapter with trained keys; the epoch is chosen on validation",
+        loader="lpcm.adapters.tip_adapter_f:TipAdapterF",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
+            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            Param(
+                name="search",
+                help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
+                default="wide",
+                choices=("wide", "published"),
+            ),
+            Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float),
+            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+            Param(name="epochs", help="passes over the shots", default=20, type=int),
+            Param(name="lr", help="learning rate at the start", default=1e-3, type=float),
+            Param(name="batch", help="rows a step", default=256, type=int),
+            Param(
+                name="keep",
+                help="the best epoch on validation, or the last",
+                default="validation",
+                choices=("validation", "last"),
+            ),
+        ),
+        source="Zhang et al. 2022 (ECCV), section 3.2",
+    ),
+    AdapterRecord(
+        name="ape",
+        summary="Tip-Adapter on the features that separate the classes; nothing is trained",
+        loader="lpcm.adapters.ape:APE",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
+            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            Param(
+                name="gamma",
+                help="how much a misread key counts; left out: chosen on validation",
+                type=float,
+            ),
+            Param(name="share", help="of the features kept; left out: chosen on validation", type=float),
+            Param(name="weight", help="of the similarity between classes", default=0.7, type=float),
+            Param(
+                name="search",
+                help="geometric grids and log-loss between equals, or the released 200 x 20 x 20 grid",
+                default="wide",
+                choices=("wide", "published"),
+            ),
+            Param(name="alpha_end", help="end of alpha in the published grid", default=7.0, type=float),
+            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+        ),
+        source="Zhu et al. 2023 (ICCV), training-free APE",
+    ),
 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 
+from lpcm.disentanglers.certificate import Decider, Effort
 from lpcm.disentanglers.linear import LinearDisentangler, capping
 from lpcm.disentanglers.spectrum import Spectrum
 
@@ -25,6 +26,7 @@ class ICA(LinearDisentangler):
         max_iter: fixed-point iterations at most.
         tol: largest change of a direction, 1 - |cos|, at which iterating stops.
         excess: ``"refuse"`` or ``"cap"`` a ``k`` above the numerical rank.
+        certificate: ``"none"``, ``"quick"`` or ``"full"``: whether refits tell what was identified.
         random_state: decides the starting point.
 
     Source: A. Hyvarinen, "Fast and robust fixed-point algorithms for independent component analysis", 1999:
@@ -32,6 +34,7 @@ class ICA(LinearDisentangler):
     """
 
     equivariance = ("translation", "scale", "rotation")
+    decider = Decider.INDEPENDENCE
 
     def __init__(
         self,
@@ -40,12 +43,14 @@ class ICA(LinearDisentangler):
         max_iter: int = 1000,
         tol: float = 1e-4,
         excess: str = "refuse",
+        certificate: str = Effort.NONE.value,
         random_state: int = 0,
     ) -> None:
         self.k = k
         self.max_iter = max_iter
         self.tol = tol
         self.excess = excess
+        self.certificate = certificate
         self.random_state = random_state
 
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:

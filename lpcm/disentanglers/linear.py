@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 
+from lpcm.disentanglers.certificate import Decider, Effort, certify, effort_of
 from lpcm.disentanglers.spectrum import Spectrum, checked
 from lpcm.errors import DataError, UsageError
 
@@ -23,12 +24,17 @@ class LinearDisentangler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         components_: (k, d) float64 linear map.
         n_features_in_: width d of the rows.
         facts_: what ``report`` says.
+        certificate: how much is refitted for the certificate; a setting of those that have one.
+        decider: what decides the components.
     """
 
+    certificate: str = Effort.NONE.value
+    decider: Decider = Decider.NOTHING
     mean_: NDArray[np.float64]
     components_: NDArray[np.float64]
     n_features_in_: int
     facts_: dict[str, Any]
+    random_state: int
 
     def fit(self, X: NDArray[np.floating], y: object = None) -> LinearDisentangler:
         """Fit on (n, d) features; labels are not looked at.
@@ -37,7 +43,10 @@ class LinearDisentangler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             DataError: when features are not finite or nothing varies.
             UsageError: when more components are asked for than the rows hold.
         """
-        spectrum = Spectrum.of(X)
+        effort = effort_of(self.certificate)  # a misspelt one ends before the work begins
+        return self._fit(Spectrum.of(X), effort)
+
+    def _fit(self, spectrum: Spectrum, effort: Effort) -> LinearDisentangler:
         n, d = spectrum.rows.shape
         self.n_features_in_ = d
         self.mean_ = spectrum.mean
@@ -45,7 +54,23 @@ class LinearDisentangler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.facts_["rank_deficient"] = spectrum.rank < min(n - 1, d)
         self.components_ = self._solve(spectrum)
         self.facts_["k"] = len(self.components_)
+        if effort is not Effort.NONE:
+            self._certify(spectrum, effort)
         return self
+
+    def _certify(self, spectrum: Spectrum, effort: Effort) -> None:
+        fixed = {"k": len(self.components_), "excess": "cap", "certificate": Effort.NONE.value}
+        certificate = certify(
+            self,
+            lambda state: clone(self).set_params(**fixed, random_state=state),
+            spectrum,
+            effort=effort,
+            decider=self.decider,
+            random_state=self.random_state,
+        )
+        self.facts_["certificate"] = certificate.report()
+        if certificate.warnings():
+            self.facts_.setdefault("warnings", []).extend(certificate.warnings())
 
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:
         """Make the (k, d) components; may add to ``facts_``."""

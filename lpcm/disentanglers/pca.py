@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lpcm.disentanglers.certificate import Decider, Effort
 from lpcm.disentanglers.linear import LinearDisentangler, capping
 from lpcm.disentanglers.spectrum import Spectrum
 
@@ -15,16 +16,26 @@ class PCA(LinearDisentangler):
     Args:
         k: components; ``None`` takes min(256, d, n // 5), at most the numerical rank.
         excess: ``"refuse"`` or ``"cap"`` a ``k`` above the numerical rank.
-        random_state: taken like every disentangler's, and not used: the answer is unique up to signs.
+        certificate: ``"none"``, ``"quick"`` or ``"full"``: whether refits tell what was identified.
+        random_state: taken like every disentangler's, and used by refits only: the answer is unique up to signs.
 
     Source: K. Pearson 1901; the entry of largest magnitude of each component is made positive.
     """
 
     equivariance = ("translation", "scale", "rotation")
+    decider = Decider.VARIANCE
 
-    def __init__(self, *, k: int | None = None, excess: str = "refuse", random_state: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        k: int | None = None,
+        excess: str = "refuse",
+        certificate: str = Effort.NONE.value,
+        random_state: int = 0,
+    ) -> None:
         self.k = k
         self.excess = excess
+        self.certificate = certificate
         self.random_state = random_state
 
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lpcm.disentanglers.certificate import Effort
 from lpcm.disentanglers.ica import ICA
 from lpcm.disentanglers.linear import capping
 from lpcm.disentanglers.spectrum import Spectrum
@@ -19,7 +20,7 @@ class PCAThenICA(ICA):
 
     Args:
         p: principal components; ``None`` takes min(2 k, d, n - 1), at most the numerical rank.
-        k, max_iter, tol, excess, random_state: as ``ICA``.
+        k, max_iter, tol, excess, certificate, random_state: as ``ICA``.
 
     Source: "Beyond DAGs: A Latent Partial Causal Model for Multimodal Learning", arXiv 2402.06223, sec. 5.
     Whitening PCA(p) to k dimensions is whitening to k dimensions: the second cut takes the same axes.
@@ -33,9 +34,17 @@ class PCAThenICA(ICA):
         max_iter: int = 1000,
         tol: float = 1e-4,
         excess: str = "refuse",
+        certificate: str = Effort.NONE.value,
         random_state: int = 0,
     ) -> None:
-        super().__init__(k=k, max_iter=max_iter, tol=tol, excess=excess, random_state=random_state)
+        super().__init__(
+            k=k,
+            max_iter=max_iter,
+            tol=tol,
+            excess=excess,
+            certificate=certificate,
+            random_state=random_state,
+        )
         self.p = p
 
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:

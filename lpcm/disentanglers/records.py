@@ -13,6 +13,12 @@ _EXCESS = Param(
 )
 _MAX_ITER = Param(name="max_iter", help="fixed-point iterations at most", default=1000, type=int)
 _TOL = Param(name="tol", help="change of a direction at which iterating stops", default=1e-4, type=float)
+_CERTIFICATE = Param(
+    name="certificate",
+    help="tell what was identified; quick costs 4 fits more, full 8",
+    default="none",
+    choices=("none", "quick", "full"),
+)
 _P = Param(name="p", help="principal components kept first; left out: min(2 k, d, n - 1)", type=int)
 
 RECORDS: tuple[DisentanglerRecord, ...] = (
@@ -20,6 +26,7 @@ RECORDS: tuple[DisentanglerRecord, ...] = (
         name="none",
         summary="features as the encoder gives them",
         loader="lpcm.disentanglers.none:Identity",
+        params=(_CERTIFICATE,),
         role=Role.CONTROL,
         source="baseline",
     ),
@@ -27,14 +34,14 @@ RECORDS: tuple[DisentanglerRecord, ...] = (
         name="pca",
         summary="the k directions of largest variance",
         loader="lpcm.disentanglers.pca:PCA",
-        params=(_K, _EXCESS),
+        params=(_K, _EXCESS, _CERTIFICATE),
         source="Pearson 1901",
     ),
     DisentanglerRecord(
         name="whiten",
         summary="PCA, each direction scaled to variance 1: FastICA without its rotation",
         loader="lpcm.disentanglers.whiten:Whiten",
-        params=(_K, _EXCESS),
+        params=(_K, _EXCESS, _CERTIFICATE),
         role=Role.CONTROL,
         source="control for ica",
     ),
@@ -42,7 +49,7 @@ RECORDS: tuple[DisentanglerRecord, ...] = (
         name="rotation",
         summary="a random rotation of whiten: what identifying nothing looks like",
         loader="lpcm.disentanglers.rotation:RandomRotation",
-        params=(_K, _EXCESS),
+        params=(_K, _EXCESS, _CERTIFICATE),
         role=Role.CONTROL,
         source="Mezzadri 2007",
     ),
@@ -50,14 +57,14 @@ RECORDS: tuple[DisentanglerRecord, ...] = (
         name="ica",
         summary="FastICA to k independent components",
         loader="lpcm.disentanglers.ica:ICA",
-        params=(_K, _MAX_ITER, _TOL, _EXCESS),
+        params=(_K, _MAX_ITER, _TOL, _EXCESS, _CERTIFICATE),
         source="Hyvarinen 1999; arXiv 2402.06223, section 5",
     ),
     DisentanglerRecord(
         name="pca-ica",
         summary="PCA to p, then FastICA to k: the paper's recipe",
         loader="lpcm.disentanglers.pca_ica:PCAThenICA",
-        params=(_P, _K, _MAX_ITER, _TOL, _EXCESS),
+        params=(_P, _K, _MAX_ITER, _TOL, _EXCESS, _CERTIFICATE),
         source="arXiv 2402.06223, section 5",
     ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lpcm.disentanglers.certificate import Decider
+from lpcm.disentanglers.haar import haar
 from lpcm.disentanglers.spectrum import Spectrum
 from lpcm.disentanglers.whiten import Whiten
 
@@ -14,21 +16,14 @@ class RandomRotation(Whiten):
 
     Args are those of ``Whiten``; ``random_state`` decides the rotation.
 
-    Source: F. Mezzadri, "How to generate random matrices from the classical compact groups", 2007:
-    the QR factor of a Gaussian matrix, with the signs of R's diagonal moved into Q, is Haar.
+    Source: Mezzadri 2007, see ``haar``.
     """
 
     # Signs of the axes are fixed by their entries, which a rotation of the features changes; the draw is not.
     equivariance = ("translation", "scale")
+    decider = Decider.NOTHING
 
     def _solve(self, spectrum: Spectrum) -> NDArray[np.float64]:
         whitening = super()._solve(spectrum)
         self.facts_["rotation"] = "haar"
         return haar(len(whitening), np.random.default_rng(self.random_state)) @ whitening
-
-
-def haar(k: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Draw an orthogonal (k, k) matrix from the Haar measure on O(k)."""
-    q, r = np.linalg.qr(generator.standard_normal((k, k)))
-    turned: NDArray[np.float64] = q * np.where(np.diag(r) < 0, -1.0, 1.0)
-    return turned

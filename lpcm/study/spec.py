@@ -15,6 +15,8 @@ from typing import Any
 from lpcm.errors import UsageError, nearest
 
 DEFAULT_DISENTANGLERS = ("none", "pca", "whiten", "rotation", "ica", "pca-ica")
+_MOST_SEEDS = 10_000  # far beyond any study; a slip of the finger must not fill the memory
+
 ALL = "all"
 """In place of names: everything that the installed plugins offer."""
 
@@ -72,15 +74,20 @@ def _shots(value: Any) -> tuple[int, ...]:
 
 def _seeds(value: Any) -> tuple[int, ...]:
     if isinstance(value, str) and (span := re.fullmatch(r"\s*(\d+):(\d+)\s*", value)):
-        first, last = int(span[1]), int(span[2])
-        seeds = tuple(range(first, last))
+        seeds = _seed_range(int(span[1]), int(span[2]))
     elif isinstance(value, list | tuple) or (isinstance(value, str) and "," in value):
         seeds = tuple(sorted(_integers(value)))
     else:
-        seeds = tuple(range(_count(value)))
+        seeds = _seed_range(0, _count(value))
     if not seeds or min(seeds) < 0:
         raise ValueError("expected a count such as 5, a range such as 0:10, or seeds such as 1,2,3")
     return seeds
+
+
+def _seed_range(first: int, last: int) -> tuple[int, ...]:
+    if last - first > _MOST_SEEDS:
+        raise ValueError(f"expected at most {_MOST_SEEDS} seeds")
+    return tuple(range(first, last))
 
 
 def _text(value: Any) -> str:
@@ -231,10 +238,8 @@ class Study:
         Raises:
             UsageError: when the file is not there or is no TOML.
         """
-        try:
-            import tomllib
-        except ModuleNotFoundError:  # Python 3.10
-            import tomli as tomllib  # type: ignore[no-redef]
+        import tomllib
+
         try:
             with path.open("rb") as file:
                 values: dict[str, Any] = tomllib.load(file)

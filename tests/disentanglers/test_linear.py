@@ -11,12 +11,13 @@ from sklearn import decomposition
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
+from lpcm.disentanglers.haar import haar
 from lpcm.disentanglers.ica import ICA
 from lpcm.disentanglers.none import Identity
 from lpcm.disentanglers.pca import PCA
 from lpcm.disentanglers.pca_ica import PCAThenICA
 from lpcm.disentanglers.records import RECORDS
-from lpcm.disentanglers.rotation import RandomRotation, haar
+from lpcm.disentanglers.rotation import RandomRotation
 from lpcm.disentanglers.whiten import Whiten
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,6 @@ from typing import Any
 import pytest
 
 from .installing import ROOT, install_each, lpcm_eval
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FOLDERS = sorted(path.parent for path in (ROOT / "plugins" / "_broken").glob("*/pyproject.toml"))
 NAMES = [folder.name for folder in FOLDERS]

@@ -82,6 +82,8 @@ def test_seeds_are_a_count_a_range_or_a_list(text, seeds):
         ("seeds", "0", "at least 1"),
         ("seeds", "3:3", "a count"),
         ("seeds", "-1", "at least 1"),
+        ("seeds", "0:99999999999", "at most 10000"),
+        ("seeds", 99999999999, "at most 10000"),
         ("seeds", "many", "whole number"),
         ("shots", "0", "at least 1"),
         ("shots", "1,x", "whole number"),

@@ -1,0 +1,190 @@
+"""The training loop of adapters that learn on cached features. Refuses to pick an epoch by anything but validation.
+
+Deterministic for a key: batches are drawn from it, and no global generator is touched. The optimiser and the
+cosine schedule over all steps are those of the released code of Tip-Adapter-F, TaskRes and APE-T.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lpcm.adapters.validation import Standing, standing
+from lpcm.errors import UsageError
+from lpcm.keys import Key
+
+
+class Optimiser(str, Enum):
+    """Who takes the steps."""
+
+    ADAM = "adam"
+    ADAMW = "adamw"
+
+
+class Epoch(str, Enum):
+    """Which epoch's parameters are kept."""
+
+    VALIDATION = (
+        "validation"  # the best on validation: accuracy, then log-loss, then the first; 0 is untrained
+    )
+    LAST = "last"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How to train.
+
+    Args:
+        epochs: passes over the rows, 1 or more.
+        lr: learning rate at the start; it falls to 0 along a half cosine over all steps.
+        batch: rows a step; all at once where there are no more.
+        optimiser: Adam (its penalty added to the gradient) or AdamW (apart from it).
+        eps: of the optimiser, in units of the gradient.
+        weight_decay: of the optimiser.
+        keep: which epoch.
+    """
+
+    epochs: int
+    lr: float
+    batch: int = 256
+    optimiser: Optimiser = Optimiser.ADAMW
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    keep: Epoch = Epoch.VALIDATION
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} is {value!r}: expected a whole number of 1 or more")
+        for name in ("lr", "eps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}: expected a number above 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UsageError(f"weight_decay is {self.weight_decay}: expected 0 or more")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of a training; the parameters themselves were changed in place.
+
+    Args:
+        epoch: whose parameters were kept; 0 is before the first step.
+        standing: of that epoch on validation; ``None`` where none was looked at.
+        loss: mean training loss of the last epoch, in nats.
+    """
+
+    epoch: int
+    standing: Standing | None
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Labelled rows as torch sees them: (n, d) float32 and (n,) int64."""
+
+    features: torch.Tensor
+    labels: torch.Tensor
+
+    @classmethod
+    def of(cls, features: NDArray[np.floating], labels: NDArray[np.int64]) -> Rows:
+        """Copy them, so that nothing done here reaches the caller's."""
+        return cls(tensor(features), torch.from_numpy(labels.astype(np.int64)))
+
+
+def tensor(array: NDArray[np.floating]) -> torch.Tensor:
+    """A float32 copy."""
+    return torch.from_numpy(np.array(array, dtype=np.float32))
+
+
+def train(
+    parameters: Sequence[torch.Tensor],
+    logits: Callable[[torch.Tensor], torch.Tensor],
+    rows: Rows,
+    val: Rows | None,
+    schedule: Schedule,
+    key: Key,
+) -> Trained:
+    """Lower the cross-entropy of ``logits`` on ``rows`` by changing ``parameters`` in place.
+
+    Args:
+        parameters: leaves that require a gradient.
+        logits: (b, d) features -> (b, c), differentiable in the parameters.
+        rows: to train on.
+        val: to choose the epoch on; needed unless the schedule keeps the last one.
+        schedule: how.
+        key: of the batches.
+
+    Raises:
+        UsageError: when ``val`` is needed and missing.
+    """
+    if val is None and schedule.keep is Epoch.VALIDATION:
+        raise UsageError("an epoch is to be chosen on validation rows and there are none")
+    n = len(rows.labels)
+    steps = math.ceil(n / schedule.batch)
+    optimiser = _optimiser(parameters, schedule)
+    halves = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.epochs * steps)
+    generator = key.fold("batches").torch_generator()
+    best = _judge(logits, val, 0)
+    kept = [p.detach().clone() for p in parameters]
+    loss = math.nan
+    for epoch in range(1, schedule.epochs + 1):
+        order = torch.randperm(n, generator=generator) if steps > 1 else torch.arange(n)
+        total = 0.0
+        for batch in order.split(schedule.batch):
+            optimiser.zero_grad()
+            value = torch.nn.functional.cross_entropy(logits(rows.features[batch]), rows.labels[batch])
+            value.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            halves.step()
+            total += float(value.detach()) * len(batch)
+        loss = total / n
+        if schedule.keep is Epoch.LAST:
+            best = _judge(logits, val, epoch) if epoch == schedule.epochs else best
+            continue
+        now = _judge(logits, val, epoch)
+        if now[0] is not None and best[0] is not None and now[0] < best[0]:
+            best, kept = now, [p.detach().clone() for p in parameters]
+    if schedule.keep is Epoch.VALIDATION:
+        with torch.no_grad():
+            for parameter, value in zip(parameters, kept, strict=True):
+                parameter.copy_(value)
+    return Trained(best[1], best[0], loss)
+
+
+def parse_keep(keep: str) -> Epoch:
+    """The rule of this name. Raises ``UsageError`` for another."""
+    if keep not in tuple(member.value for member in Epoch):
+        raise UsageError(f"keep is {keep!r}: expected 'validation' or 'last'")
+    return Epoch(keep)
+
+
+def tell(trained: Trained, schedule: Schedule) -> dict[str, Any]:
+    """What a row says of a training."""
+    facts: dict[str, Any] = {"epoch": trained.epoch, "epochs": schedule.epochs, "train_loss": trained.loss}
+    if trained.standing is not None:
+        facts["val_accuracy"] = trained.standing.accuracy
+        facts["val_log_loss"] = trained.standing.log_loss
+    return facts
+
+
+def _optimiser(parameters: Sequence[torch.Tensor], schedule: Schedule) -> torch.optim.Optimizer:
+    make = torch.optim.Adam if schedule.optimiser is Optimiser.ADAM else torch.optim.AdamW
+    return make(parameters, lr=schedule.lr, eps=schedule.eps, weight_decay=schedule.weight_decay)
+
+
+def _judge(
+    logits: Callable[[torch.Tensor], torch.Tensor], val: Rows | None, epoch: int
+) -> tuple[Standing | None, int]:
+    if val is None:
+        return None, epoch
+    with torch.no_grad():
+        scores = logits(val.features).double().numpy()
+    return standing(scores, val.labels.numpy()), epoch
