@@ -15,7 +15,10 @@ def test_help_imports_no_torch():
 
 
 def test_json_holds_every_contender(capsys):
-    assert bench.run(["--n", "64", "--d", "8", "--repeats", "1", "--threads", "1", "--no-compile", "--json"]) == 0
+    assert (
+        bench.run(["--n", "64", "--d", "8", "--repeats", "1", "--threads", "1", "--no-compile", "--json"])
+        == 0
+    )
     out = json.loads(capsys.readouterr().out)
     assert out["machine"]["threads"] == 1
     names = {row["name"] for row in out["rows"]}
