@@ -7,6 +7,8 @@
 
 namespace py = pybind11;
 
+void bind_loss(py::module_& m);  // loss.cpp
+
 namespace {
 
 py::dict cpu() {
@@ -69,4 +71,5 @@ PYBIND11_MODULE(_core, m) {
       "The kernel level in force; LPCM_CPU_LEVEL overrides the best available one. Raises ValueError.");
   m.def("gpus", &gpus, "GPUs that the CUDA runtime shows, and the reason when there are none.");
   m.def("build", &build, "Version, compiler and CUDA targets that this module was built with.");
+  bind_loss(m);
 }

@@ -1,0 +1,102 @@
+"""``lpcm-bench``: the loss against torch, open_clip and this machine's own peak; a table, or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from lpcm.cli.common import print_columns, print_json
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags of ``lpcm-bench``."""
+    p = argparse.ArgumentParser(
+        prog="lpcm-bench",
+        description="Time the contrastive loss, forward and backward, against every baseline that is installed.",
+    )
+    p.add_argument(
+        "--n", metavar="ROWS", type=_positive, nargs="+", help="batch sizes (default: 2048 4096 8192)"
+    )
+    p.add_argument("--d", metavar="WIDTH", type=_positive, default=512, help="feature width (default: 512)")
+    p.add_argument(
+        "--threads", metavar="COUNT", type=_positive, help="threads of every contender (default: torch's)"
+    )
+    p.add_argument(
+        "--repeats", metavar="TURNS", type=_positive, default=5, help="turns of each contender (default: 5)"
+    )
+    p.add_argument("--ours", action="store_true", help="no baselines")
+    p.add_argument("--no-compile", action="store_true", help="no torch.compile among the baselines")
+    p.add_argument("--json", action="store_true", help="JSON in place of the table")
+    return p
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Measure and print; the exit status."""
+    arguments = parser().parse_args(argv)
+    import torch
+
+    from lpcm import _core
+    from lpcm.loss import throughput
+
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    threads = torch.get_num_threads()
+    cpu = _core.cpu()
+    machine = {
+        "processor": cpu["brand"] or cpu["vendor"],
+        "level": _core.active_cpu_level(),
+        "threads": threads,
+        "torch": torch.__version__,
+        "peak": {
+            precision: {
+                "arithmetic": throughput.arithmetic(precision),
+                "tflops": throughput.peak(precision, threads) / 1e12,
+            }
+            for precision in ("fp32", "bf16")
+        },
+    }
+    found = throughput.contenders(baselines=not arguments.ours, compiled=not arguments.no_compile)
+    rows = []
+    for n in arguments.n or (2048, 4096, 8192):
+        left_out = [c.name for c in found if not throughput.fits(c, n)]
+        if left_out:
+            print(f"lpcm-bench: n={n} does not fit in memory for {', '.join(left_out)}", file=sys.stderr)
+        rows += throughput.compare(
+            [c for c in found if c.name not in left_out], n, arguments.d, arguments.repeats
+        )
+    if arguments.json:
+        print_json({"machine": machine, "rows": [asdict(row) for row in rows]})
+        return 0
+    print(f"{machine['processor']}, level {machine['level']}, {threads} threads, torch {machine['torch']}")
+    for precision, of in machine["peak"].items():
+        print(f"peak of {precision} ({of['arithmetic']}): {of['tflops']:.3f} TFLOP/s")
+    print()
+    print_columns(
+        (
+            (
+                str(row.n), str(row.d), f"{row.seconds:.3f}", f"{row.forward_seconds:.3f}",
+                "-" if row.extra_bytes is None else f"{row.extra_bytes / 2**20:.0f}",
+                f"{row.tflops:.3f}", f"{row.peak_fraction:.0%}",
+                "-" if row.ratio is None else f"{row.ratio:.2f}", row.name,
+            )
+            for row in rows
+        ),
+        ("n", "d", "seconds", "forward", "extra MiB", "TFLOP/s", "of peak", "x eager", "loss"),
+    )  # fmt: skip
+    print(
+        "\nTFLOP/s count 8 n m d; x eager is open_clip's time over this one's, same precision, same process."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

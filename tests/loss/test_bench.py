@@ -1,0 +1,44 @@
+"""lpcm-bench measures what it says, and its help is instant."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from lpcm.cli import bench
+
+
+def test_help_imports_no_torch():
+    script = "import sys; from lpcm.cli.bench import parser; parser().format_help(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_json_holds_every_contender(capsys):
+    assert (
+        bench.run(["--n", "64", "--d", "8", "--repeats", "1", "--threads", "1", "--no-compile", "--json"])
+        == 0
+    )
+    out = json.loads(capsys.readouterr().out)
+    assert out["machine"]["threads"] == 1
+    names = {row["name"] for row in out["rows"]}
+    assert {"lpcm fp32", "lpcm bf16", "open_clip fp32", "open_clip bf16"} <= names
+    for row in out["rows"]:
+        assert row["seconds"] > row["forward_seconds"] > 0
+        assert row["tflops"] * 1e12 == pytest.approx(8 * 64 * 64 * 8 / row["seconds"])
+        if row["name"].startswith("open_clip") and "compiled" not in row["name"]:
+            assert row["ratio"] == 1.0
+
+
+def test_table_for_people(capsys):
+    assert bench.run(["--n", "64", "--d", "8", "--repeats", "1", "--threads", "1", "--ours"]) == 0
+    out = capsys.readouterr().out
+    assert "peak of fp32" in out
+    assert "lpcm bf16" in out
+    assert "open_clip fp32" not in out
+
+
+def test_wrong_sizes_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        bench.run(["--n", "0"])
+    assert "0 is not a positive number" in capsys.readouterr().err
