@@ -291,4 +291,24 @@ RECORDS: tuple[AdapterRecord, ...] = (
         ),
         source="Gao et al. 2024 (IJCV), visual adapter",
     ),
+    AdapterRecord(
+        name="cca",
+        summary="unmixed cache and cross-attention between prompts and shots; nothing is trained",
+        loader="lpcm.adapters.cca:CCA",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
+            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            Param(name="gamma", help="weight of attention to the shots; left out: chosen", type=float),
+            Param(name="eta", help="weight of attention to the prompts; left out: chosen", type=float),
+            Param(
+                name="unmix",
+                help="what is fitted on the shots; none where the study's disentangler unmixes",
+                default="whiten",
+                choices=("ica", "whiten", "none"),
+            ),
+            Param(name="k", help="its components; left out: min(256, d, n // 5)", type=int),
+        ),
+        source="arXiv 2508.03102",
+    ),
 )
