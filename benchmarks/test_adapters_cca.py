@@ -33,7 +33,7 @@ def test_a_line_at_a_time_is_ten_times_faster_than_point_by_point():
     F, y = draw(CLASSES * SHOTS, Key.of(1))
     V, truth = draw(CLASSES * VAL, Key.of(2))
     W = unit(draw(CLASSES, Key.of(3))[0])
-    model = Model.of(F, y, W, fit_unmixing(Unmix.WHITEN, F, None, Key.of(0)))
+    model = Model.of(F, y, W, fit_unmixing(Unmix.WHITEN, F, None, Key.of(0))[0])
     terms = model.terms(V)
     one_hot = np.eye(CLASSES)[y[model.order]]
     fused = terms.zero_shot + FUSION_START * (terms.from_shots + terms.from_text)

@@ -27,6 +27,8 @@ FUSIONS = tuple(float(x) for x in np.geomspace(1e-6, 5, 100))
 FUSION_START = 1e-2
 """Of gamma and eta while alpha and beta are chosen: the median of the published starts, of both."""
 
+NAMES = ("alpha", "beta", "gamma", "eta")
+
 CHOSEN = "validation accuracy, then log-loss, then the first: alpha and beta, then gamma and eta"
 
 
@@ -64,7 +66,7 @@ class CCA:
         unmix: str = "whiten",
         k: int | None = None,
     ) -> None:
-        for what, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma), ("eta", eta)):
+        for what, value in zip(NAMES, (alpha, beta, gamma, eta), strict=True):
             if value is not None and not 0 <= value < np.inf:
                 raise UsageError(f"{what} is {value}: expected a number of 0 or more")
         self.alpha, self.beta, self.gamma, self.eta = alpha, beta, gamma, eta
@@ -99,9 +101,11 @@ class CCA:
         """
         vectors = class_vectors(text, classes=classes, width=features.shape[1], adapter=self.name)
         F = unit(features)
-        unmixing = fit_unmixing(self.unmix, F, self.k, key)
+        unmixing, warnings = fit_unmixing(self.unmix, F, self.k, key)
         model = Model.of(F, labels, vectors, unmixing)
         self._facts: dict[str, Any] = {"unmix": self.unmix.value, "k": model.keys.shape[1]}
+        if warnings:
+            self._facts["warnings"] = list(warnings)
         self._settle(self._trained(model, F, labels, val, key), val)
         return self
 
@@ -129,9 +133,14 @@ class CCA:
             )
             self._weights, stands = choose_weights(model, model.terms(rows), truth, fixed)
             self._facts.update(val_accuracy=stands.accuracy, val_log_loss=stands.log_loss)
+            grids = (ALPHAS, BETAS, FUSIONS, FUSIONS)
+            ends = zip(NAMES, self._weights, fixed, grids, strict=True)
+            self._facts["at_edge"] = [
+                name for name, w, given, grid in ends if given is None and w in (grid[0], grid[-1])
+            ]
         else:
             self._weights = tuple(float(value or 0.0) for value in fixed)
-        self._facts.update(zip(("alpha", "beta", "gamma", "eta"), self._weights, strict=True))
+        self._facts.update(zip(NAMES, self._weights, strict=True))
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of each class, (q, d) -> (q, c)."""
@@ -140,7 +149,7 @@ class CCA:
         return _fused(terms, gamma, eta) + alpha * self._model.votes(terms.distances, beta)
 
     def report(self) -> Mapping[str, Any]:
-        """Tell the four weights, the unmixing with its width, and how validation chose."""
+        """Tell the four weights, which of them end their grid, the unmixing, and how validation chose."""
         return dict(self._facts)
 
 

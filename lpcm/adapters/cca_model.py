@@ -121,8 +121,10 @@ def min_max(affinity: Array) -> Array:
     return stretched
 
 
-def fit_unmixing(how: Unmix, F: Array, k: int | None, key: Key) -> Callable[[Array], Array]:
-    """Fit the unmixing on (n, d) unit shots, labels unused.
+def fit_unmixing(
+    how: Unmix, F: Array, k: int | None, key: Key
+) -> tuple[Callable[[Array], Array], tuple[str, ...]]:
+    """Fit the unmixing on (n, d) unit shots, labels unused; with it comes what it warns of.
 
     Args:
         how: which.
@@ -131,14 +133,14 @@ def fit_unmixing(how: Unmix, F: Array, k: int | None, key: Key) -> Callable[[Arr
         key: of where ICA starts.
     """
     if how is Unmix.NONE:
-        return lambda rows: rows
+        return (lambda rows: rows), ()
     from lpcm.disentanglers.ica import ICA
     from lpcm.disentanglers.whiten import Whiten
 
     kind = ICA if how is Unmix.ICA else Whiten
     fitted = kind(k=k, excess="cap", random_state=key.fold("unmix").random_state()).fit(F)
     mean, components = fitted.mean_, fitted.components_
-    return lambda rows: (rows - mean) @ components.T
+    return (lambda rows: (rows - mean) @ components.T), tuple(fitted.report().get("warnings", ()))
 
 
 def parse_unmix(how: str) -> Unmix:

@@ -8,6 +8,7 @@ import pytest
 from lpcm.adapters.cca import ALPHAS, BETAS, CCA, FUSION_START, FUSIONS
 from lpcm.adapters.cca_model import min_max
 from lpcm.adapters.prompts import unit
+from lpcm.disentanglers.ica import ICA
 from lpcm.disentanglers.whiten import Whiten
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
@@ -96,6 +97,19 @@ def test_weights_are_the_best_of_their_grids_on_validation_rows():
     final = right(**cache, **fusion)
     assert final >= max(right(**cache, gamma=g, eta=e) for g in FUSIONS[::17] for e in FUSIONS[::17])
     assert report["val_accuracy"] == pytest.approx(final / len(VAL[1]))
+
+
+def test_a_weight_at_the_end_of_its_grid_is_told():
+    report = fitted().report()
+    grids = {"alpha": ALPHAS, "beta": BETAS, "gamma": FUSIONS, "eta": FUSIONS}
+    assert report["at_edge"] == [n for n, grid in grids.items() if report[n] in (grid[0], grid[-1])]
+    assert "beta" not in fitted(beta=BETAS[0]).report()["at_edge"]
+
+
+def test_what_the_unmixing_warns_of_is_told(monkeypatch):
+    assert "warnings" not in fitted(unmix="whiten", **FIXED).report()
+    monkeypatch.setattr(ICA, "report", lambda self: {"warnings": ["it did not converge"]})
+    assert fitted(unmix="ica", **FIXED).report()["warnings"] == ["it did not converge"]
 
 
 def test_what_is_fixed_stays_and_the_rest_is_chosen():
