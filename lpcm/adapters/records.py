@@ -87,7 +87,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
                 type=tuple,
             ),
             Param(name="max_iter", help="solver steps at most, for each C", default=2000, type=int),
-            Param(name="gap", help="relative duality gap that counts as converged", default=1e-4, type=float),
+            Param(name="gap", help="relative duality gap that counts as converged", default=1e-2, type=float),
         ),
         source="Tibshirani 1996; scikit-learn's LogisticRegression",
     ),
