@@ -50,26 +50,21 @@ def by_engine(**settings: object) -> Callable[[np.ndarray], np.ndarray]:
 
 
 STEPS = {"max_iter": ITERATIONS, "tol": 1e-30}
-CONVERGED = {"max_iter": 200, "tol": 1e-4}
 
-# Equal numbers of iterations, and equal tolerances; with how many times scikit-learn's speed is asked of each.
-WAYS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], float]] = {
-    "scikit-learn, 15 steps": ("scikit-learn, 15 steps", by_scikit_learn(**STEPS), 1.0),
-    "torch float32, 15 steps": ("scikit-learn, 15 steps", by_engine(engine="torch", **STEPS), 2.0),
-    "scikit-learn, tol 1e-4": ("scikit-learn, tol 1e-4", by_scikit_learn(**CONVERGED), 1.0),
-    "torch float32, tol 1e-4": ("scikit-learn, tol 1e-4", by_engine(engine="torch", **CONVERGED), 1.5),
-    "torch float32, batch, tol 1e-4": (
-        "scikit-learn, tol 1e-4",
-        by_engine(engine="torch", batch=10_000, **CONVERGED),
-        3.0,
-    ),
+# The way, and how many times scikit-learn's speed is asked of it. On one core most of what is left is the
+# iterations, which are the same products for both; on several, the SVD that we spare scales worse than they do.
+WAYS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
+    "scikit-learn": (by_scikit_learn(**STEPS), 1.0),
+    "torch float32": (by_engine(engine="torch", **STEPS), 2.0),
+    "torch float64": (by_engine(engine="torch", precision="float64", **STEPS), 0.0),
+    "sklearn on our whitening": (by_engine(engine="sklearn", **STEPS), 0.0),
 }
 
 
 @pytest.mark.benchmark(group="FastICA")
 @pytest.mark.parametrize("name", WAYS)
 def test_fastica(name, rows, seconds, benchmark):
-    baseline, way, at_least = WAYS[name]
+    way, at_least = WAYS[name]
     spent = []
 
     def timed() -> np.ndarray:
@@ -82,10 +77,10 @@ def test_fastica(name, rows, seconds, benchmark):
     components = benchmark.pedantic(timed, rounds=ROUNDS)
     assert components.shape == (K, D)
     seconds[name] = statistics.median(spent)
-    ratio = seconds[baseline] / seconds[name]
+    ratio = seconds["scikit-learn"] / seconds[name]
     wall, threads = statistics.median(benchmark.stats.stats.data), torch.get_num_threads()
     print(
-        f"\n{name:32} {seconds[name]:6.2f} s of processor time ({wall:.2f} s of wall clock), {ratio:.2f} times"
-        f" as fast as {baseline}, {threads} thread(s)"
+        f"\n{name:26} {seconds[name]:6.2f} s of processor time ({wall:.2f} s of wall clock), {ratio:.2f} times"
+        f" as fast as scikit-learn, {threads} thread(s)"
     )
     assert ratio >= at_least

@@ -28,7 +28,12 @@ class Solver(str, Enum):
     """Who solves a problem of given C."""
 
     PATH = "path"  # to a certified distance from the minimum, warm from C to C
+    TORCH = "torch"  # the same in torch, float32 for as long as it will do: for large problems
     SKLEARN = "sklearn"  # scikit-learn's LogisticRegression as it comes (lbfgs, tol 1e-4), cold for each C
+
+
+LARGE = 1_000_000_000
+"""Products n d c of a pass over the training rows from which the solver is torch unless one is named."""
 
 
 class LinearProbe:
@@ -39,7 +44,8 @@ class LinearProbe:
         grid: the C to choose from.
         search: ``"grid"`` or ``"two-stage"``.
         scale: ``"rms"`` or ``"none"``.
-        solver: ``"path"`` or ``"sklearn"``.
+        solver: ``"path"``, ``"torch"`` or ``"sklearn"``; ``None`` takes ``"torch"`` from ``LARGE`` products on,
+            else ``"path"``.
         max_iter: solver iterations at most, for each C.
 
     Source: Radford et al. 2021, section 3.2; the problem is scikit-learn's ``LogisticRegression``.
@@ -57,7 +63,7 @@ class LinearProbe:
         grid: Sequence[float] = GRID,
         search: str = Search.GRID.value,
         scale: str = Scale.RMS.value,
-        solver: str = Solver.PATH.value,
+        solver: str | None = None,
         max_iter: int = 2000,
     ) -> None:
         if C is not None and not C > 0:
@@ -68,7 +74,7 @@ class LinearProbe:
         self.grid = tuple(float(point) for point in grid)
         self.search = _member(Search, search, "search")
         self.scale = _member(Scale, scale, "scale")
-        self.solver = _member(Solver, solver, "solver")
+        self.solver: Solver | None = None if solver is None else _member(Solver, solver, "solver")
         self.max_iter = max_iter
         self._facts: dict[str, Any] = {}
 
@@ -103,7 +109,8 @@ class LinearProbe:
         present, y = np.unique(labels, return_inverse=True)
         if len(present) < 2:
             raise DataError(f"the linear probe was given rows of {len(present)} class: expected 2 or more")
-        solve = self._solver(X, y.astype(np.int64), len(present))
+        solver = self._solver_for(X.size * len(present))
+        solve = self._solve_by(solver, X, y.astype(np.int64), len(present))
         if self.C is not None:
             solution = solve(self.C)
             facts: dict[str, Any] = {"C": self.C}
@@ -123,7 +130,7 @@ class LinearProbe:
         self._facts = {
             **facts,
             "scale": scale,
-            "solver": self.solver.value,
+            "solver": solver.value,
             "iterations": solution.iterations,
             "converged": solution.converged,
         }
@@ -155,11 +162,21 @@ class LinearProbe:
             raise DataError("the linear probe was given rows that are all the same, or not finite")
         return X / scale, scale
 
-    def _solver(
-        self, X: NDArray[np.float64], y: NDArray[np.int64], classes: int
+    def _solver_for(self, products: int) -> Solver:
+        if self.solver is None:
+            return Solver.TORCH if products >= LARGE else Solver.PATH
+        return self.solver
+
+    def _solve_by(
+        self, solver: Solver, X: NDArray[np.float64], y: NDArray[np.int64], classes: int
     ) -> Callable[[float], Solution]:
-        if self.solver is Solver.PATH:
+        if solver is Solver.PATH:
             return PathSolver(X, y, classes, max_iter=self.max_iter).solve
+        if solver is Solver.TORCH:
+            from lpcm.solvers.logistic_torch import TorchPath
+
+            path = TorchPath([X], [y], classes, max_iter=self.max_iter)
+            return lambda C: path.solve(C)[0]
         return lambda C: _solve_sklearn(X, y, C, self.max_iter)
 
     def _choose(

@@ -71,7 +71,7 @@ class PathSolver:
         self.max_iter = max_iter
         self.gap = gap
         self._centre = X.mean(0)
-        self._basis, self._scales = _row_space(X - self._centre)
+        self._basis, self._scales = row_space(X - self._centre)
         self._rows = (X - self._centre) @ self._basis
         self._truth = np.zeros((len(X), classes))
         self._truth[np.arange(len(X)), y] = 1.0
@@ -160,7 +160,7 @@ def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return log_p
 
 
-def _row_space(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def row_space(centred: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Orthonormal basis (d, r) of the span of the rows and the singular values (r,), descending."""
     n, d = centred.shape
     wide = n < d

@@ -31,9 +31,9 @@ RECORDS: tuple[AdapterRecord, ...] = (
             ),
             Param(
                 name="solver",
-                help="certified and warm along C, or scikit-learn as it comes",
-                default="path",
-                choices=("path", "sklearn"),
+                help="certified and warm along C, the same in torch, or scikit-learn as it comes;"
+                " left out: path, and torch for large problems",
+                choices=("path", "torch", "sklearn"),
             ),
             Param(name="max_iter", help="solver iterations at most, for each C", default=2000, type=int),
         ),

@@ -23,6 +23,9 @@ from lpcm.disentanglers.spectrum import Spectrum
 from lpcm.errors import MissingError
 from lpcm.keys import Key
 
+BATCH_STEPS = 20
+"""Steps on the batch at most: it need not converge, only come near."""
+
 Passes = Callable[[], Iterable[torch.Tensor]]
 """Gives the chunks of whitened rows anew at each call."""
 
@@ -58,12 +61,12 @@ def by_torch(
     Args:
         spectrum: of the rows; where they are chunked, they are read again at each pass.
         k: components.
-        max_iter: passes over all rows at most, and over the batch.
+        max_iter: passes over all rows at most.
         tol: largest change of a direction, 1 - |cos|, at which iterating stops.
         random_state: decides the starting point and the batch.
         precision: of the products over rows.
         device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-        batch: rows, drawn evenly, on which to converge before all rows are used; ``None`` uses all at once.
+        batch: rows, drawn evenly, for the first ``BATCH_STEPS`` steps; ``None`` uses all at once.
         hold: where whitened rows are between passes.
 
     Returns:
@@ -91,7 +94,7 @@ def by_torch(
     if batch is not None and batch < n:
         rows = Key.of(random_state).fold("ica", "batch").generator().choice(n, batch, replace=False)
         drawn = [_taken(passes(), np.sort(rows))]
-        rotation, tried, _ = _iterate(rotation, lambda: drawn, batch, max_iter, tol)
+        rotation, tried, _ = _iterate(rotation, lambda: drawn, batch, min(max_iter, BATCH_STEPS), tol)
     rotation, iterations, turned = _iterate(rotation, passes, n, max_iter, tol)
     return Unmixing(rotation, iterations, tried), turned
 

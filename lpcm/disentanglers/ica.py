@@ -35,7 +35,7 @@ class ICA(LinearDisentangler):
         engine: ``"sklearn"``, ``"torch"`` or ``"picard"``, see ``lpcm.disentanglers.engines``.
         precision: ``"float32"`` or ``"float64"``, of engine ``"torch"``; the others compute in float64.
         device: of engine ``"torch"``: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-        batch: of engine ``"torch"``: rows to converge on before all are used; ``None`` uses all at once.
+        batch: of engine ``"torch"``: rows for the first steps, before all are used; ``None`` uses all at once.
         excess: ``"refuse"`` or ``"cap"`` a ``k`` above the numerical rank.
         certificate: ``"none"``, ``"quick"`` or ``"full"``: whether refits tell what was identified.
         random_state: decides the starting point.

@@ -24,7 +24,9 @@ _PRECISION = Param(
 )
 _DEVICE = Param(name="device", help="of engine=torch: cpu, cuda or cuda:N", default="cpu")
 _BATCH = Param(
-    name="batch", help="of engine=torch: rows to converge on before all are used; left out: all", type=int
+    name="batch",
+    help="of engine=torch: rows for the first steps, before all are used; left out: all",
+    type=int,
 )
 _CERTIFICATE = Param(
     name="certificate",

@@ -130,7 +130,7 @@ def test_scikit_learn_with_two_classes_has_two_logits():
         ({"grid": (1.0, -1.0)}, "grid is"),
         ({"search": "random"}, "expected 'grid' or 'two-stage'"),
         ({"scale": "std"}, "expected 'rms' or 'none'"),
-        ({"solver": "magic"}, "expected 'path' or 'sklearn'"),
+        ({"solver": "magic"}, "expected 'path' or 'torch' or 'sklearn'"),
     ],
 )
 def test_wrong_settings_say_what_is_expected(settings, message):
