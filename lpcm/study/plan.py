@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lpcm.errors import LpcmError, UsageError, nearest
 from lpcm.plugin.contracts import Cell, Dataset, DatasetOptions, Encoder, EncoderOptions, Precision, Task
 from lpcm.plugin.host import Found, PluginHost
 from lpcm.plugin.records import AdapterRecord, Kind, Modality, Param
-from lpcm.store.digest import digest_of
+from lpcm.store.digest import digest_of, file_digest
 from lpcm.store.files import FileDigests
 from lpcm.study.spec import ALL, Study
 
@@ -38,11 +39,13 @@ class Piece:
         found: the offer and its argument.
         settings: keyword arguments for its loader.
         version: of the distribution that it comes from.
+        code: digest of the file that its loader is in, so that a change between two releases counts too.
     """
 
     found: Found
     settings: Mapping[str, Any]
     version: str
+    code: str
 
     def identity(self, cell: Cell) -> dict[str, Any]:
         """What of it goes into a cell's key: not the settings that the cell's axes spell out, such as shots."""
@@ -51,6 +54,7 @@ class Piece:
             "argument": self.found.argument,
             "settings": {name: value for name, value in self.settings.items() if name not in cell.axes},
             "version": self.version,
+            "code": self.code,
         }
 
 
@@ -261,7 +265,20 @@ def _piece(kind: Kind, name: str, host: PluginHost, study: Study) -> Piece:
             )
         settings[setting] = _typed(params[setting], value, f"--set {record.name}.{setting}")
     state = host.state(f"{found.offer.dist}:{found.offer.plugin}")
-    return Piece(found, settings, state.version)
+    return Piece(found, settings, state.version, _code_digest(record.loader))
+
+
+def _code_digest(loader: str) -> str:
+    """Digest of the source file that a loader names, found without importing it; empty when there is no file."""
+    top, *parts = loader.partition(":")[0].split(".")
+    spec = find_spec(top)  # of a top-level name: imports nothing
+    if spec is None:
+        return ""
+    roots = [Path(root).joinpath(*parts) for root in spec.submodule_search_locations or ()]
+    candidates = [file for root in roots for file in (root.with_suffix(".py"), root / "__init__.py")]
+    if not parts and spec.origin:
+        candidates.append(Path(spec.origin))
+    return next((file_digest(file) for file in candidates if file.is_file()), "")
 
 
 def _typed(param: Param, value: Any, what: str) -> Any:

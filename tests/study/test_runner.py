@@ -141,6 +141,22 @@ def test_whatever_can_change_a_result_changes_its_key(run_toy, changed, differs)
     assert not base & other, differs
 
 
+def test_a_changed_source_file_changes_the_key(run_toy, toy_host, tmp_path, monkeypatch):
+    from lpcm.study import plan
+
+    before = {row["key"] for row in run_toy(disentangler="none").rows}
+    original = plan.file_digest
+    monkeypatch.setattr(
+        plan, "file_digest", lambda path: original(path) + ("2" if path.name == "none.py" else "")
+    )
+    assert not before & {row["key"] for row in run_toy(disentangler="none").rows}
+    whiten = {
+        row["key"] for row in run_toy(disentangler="whiten").rows if row["cell"]["disentangler"] == "whiten"
+    }
+    monkeypatch.undo()
+    assert whiten < {row["key"] for row in run_toy(disentangler="whiten").rows}
+
+
 def test_a_failing_cell_is_a_row_and_the_others_go_on(run_toy):
     run = run_toy(disentangler="explode,none")
     failed = [row for row in run.rows if row["status"] == "failed"]
