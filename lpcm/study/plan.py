@@ -28,7 +28,7 @@ ROW_SCHEMA = 1
 _TASK_FLAGS = ("shots", "protocol", "fit_on")
 """Fields of a study that are settings of those tasks that declare them."""
 
-_VERSIONS_THAT_MATTER = ("lpcm", "numpy", "scipy", "scikit-learn")
+_VERSIONS_THAT_MATTER = ("lpcm", "numpy", "scipy", "scikit-learn", "torch")
 
 
 @dataclass(frozen=True)
