@@ -34,7 +34,7 @@ core-test: $(VENV)/.tools
 	$(BIN)/ctest --test-dir build/core-test --output-on-failure
 
 bench: $(VENV)/.installed
-	$(BIN)/pytest benchmarks --benchmark-only
+	$(BIN)/pytest benchmarks -s
 
 dev: $(VENV)/.tools
 	$(BIN)/pip install --quiet "scikit-build-core>=0.11" "pybind11>=2.13"
