@@ -4,13 +4,46 @@ from __future__ import annotations
 
 from lpcm.plugin.records import AdapterRecord, Modality, Param
 
+# Settings that several adapters share.
+_C = Param(name="C", help="inverse penalty; left out: chosen on validation", type=float)
+_MAX_ITER = Param(name="max_iter", help="solver iterations at most, for each C", default=2000, type=int)
+_GRID = Param(
+    name="grid",
+    help="what to choose from, in multiples of the largest C at which all weights are zero",
+    default=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
+    type=tuple,
+)
+_ALPHA = Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float)
+_BETA = Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float)
+_SEARCH = Param(
+    name="search",
+    help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
+    default="wide",
+    choices=("wide", "published"),
+)
+_ALPHA_END = Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float)
+_BETA_END = Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float)
+_LR = Param(name="lr", help="learning rate at the start", default=0.001, type=float)
+_BATCH = Param(name="batch", help="rows a step", default=256, type=int)
+_KEEP = Param(
+    name="keep",
+    help="the best epoch on validation, or the last",
+    default="validation",
+    choices=("validation", "last"),
+)
+_SHARE = Param(name="share", help="of the features kept; left out: chosen on validation", type=float)
+_EPOCHS = Param(name="epochs", help="passes over the shots", default=100, type=int)
+_GAMMA = Param(name="gamma", help="weight of attention to the shots; left out: chosen", type=float)
+_ETA = Param(name="eta", help="weight of attention to the prompts; left out: chosen", type=float)
+_K = Param(name="k", help="its components; left out: min(256, d, n // 5)", type=int)
+
 RECORDS: tuple[AdapterRecord, ...] = (
     AdapterRecord(
         name="linear-probe",
         summary="L2 logistic regression, C chosen on validation",
         loader="lpcm.adapters.linear_probe:LinearProbe",
         params=(
-            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
+            _C,
             Param(
                 name="grid",
                 help="the C to choose from",
@@ -35,7 +68,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
                 " left out: path, and torch for large problems",
                 choices=("path", "torch", "sklearn"),
             ),
-            Param(name="max_iter", help="solver iterations at most, for each C", default=2000, type=int),
+            _MAX_ITER,
         ),
         source="Radford et al. 2021, section 3.2",
     ),
@@ -79,13 +112,8 @@ RECORDS: tuple[AdapterRecord, ...] = (
         summary="L1 logistic regression, C chosen on validation: sees the axes of the features",
         loader="lpcm.adapters.sparse_probe:L1Probe",
         params=(
-            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
-            Param(
-                name="grid",
-                help="what to choose from, in multiples of the largest C at which all weights are zero",
-                default=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
-                type=tuple,
-            ),
+            _C,
+            _GRID,
             Param(name="max_iter", help="solver steps at most, for each C", default=2000, type=int),
             Param(name="gap", help="relative duality gap that counts as converged", default=1e-2, type=float),
         ),
@@ -96,13 +124,8 @@ RECORDS: tuple[AdapterRecord, ...] = (
         summary="elastic-net logistic regression, C chosen on validation: sees the axes of the features",
         loader="lpcm.adapters.sparse_probe:ElasticProbe",
         params=(
-            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
-            Param(
-                name="grid",
-                help="what to choose from, in multiples of the largest C at which all weights are zero",
-                default=(2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0),
-                type=tuple,
-            ),
+            _C,
+            _GRID,
             Param(
                 name="l1_ratio", help="share of the L1 term, above 0 and at most 1", default=0.5, type=float
             ),
@@ -131,16 +154,11 @@ RECORDS: tuple[AdapterRecord, ...] = (
         loader="lpcm.adapters.tip_adapter:TipAdapter",
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
-            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
-            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
-            Param(
-                name="search",
-                help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
-                default="wide",
-                choices=("wide", "published"),
-            ),
-            Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float),
-            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+            _ALPHA,
+            _BETA,
+            _SEARCH,
+            _ALPHA_END,
+            _BETA_END,
         ),
         source="Zhang et al. 2022 (ECCV), section 3.1",
     ),
@@ -150,25 +168,15 @@ RECORDS: tuple[AdapterRecord, ...] = (
         loader="lpcm.adapters.tip_adapter_f:TipAdapterF",
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
-            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
-            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
-            Param(
-                name="search",
-                help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
-                default="wide",
-                choices=("wide", "published"),
-            ),
-            Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float),
-            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+            _ALPHA,
+            _BETA,
+            _SEARCH,
+            _ALPHA_END,
+            _BETA_END,
             Param(name="epochs", help="passes over the shots", default=20, type=int),
-            Param(name="lr", help="learning rate at the start", default=1e-3, type=float),
-            Param(name="batch", help="rows a step", default=256, type=int),
-            Param(
-                name="keep",
-                help="the best epoch on validation, or the last",
-                default="validation",
-                choices=("validation", "last"),
-            ),
+            _LR,
+            _BATCH,
+            _KEEP,
         ),
         source="Zhang et al. 2022 (ECCV), section 3.2",
     ),
@@ -178,7 +186,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
         loader="lpcm.adapters.cross_modal:CrossModal",
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
-            Param(name="C", help="inverse penalty; left out: chosen on validation", type=float),
+            _C,
             Param(
                 name="grid",
                 help="the C to choose from",
@@ -190,7 +198,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
                 help="of each class vector; left out: as many as give both modalities half of the weight",
                 type=int,
             ),
-            Param(name="max_iter", help="solver iterations at most, for each C", default=2000, type=int),
+            _MAX_ITER,
             Param(
                 name="gap",
                 help="relative distance to the minimum that counts as converged",
@@ -216,14 +224,14 @@ RECORDS: tuple[AdapterRecord, ...] = (
         loader="lpcm.adapters.ape:APE",
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
-            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
-            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
+            _ALPHA,
+            _BETA,
             Param(
                 name="gamma",
                 help="how much a misread key counts; left out: chosen on validation",
                 type=float,
             ),
-            Param(name="share", help="of the features kept; left out: chosen on validation", type=float),
+            _SHARE,
             Param(name="weight", help="of the similarity between classes", default=0.7, type=float),
             Param(
                 name="search",
@@ -232,7 +240,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
                 choices=("wide", "published"),
             ),
             Param(name="alpha_end", help="end of alpha in the published grid", default=7.0, type=float),
-            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+            _BETA_END,
         ),
         source="Zhu et al. 2023 (ICCV), training-free APE",
     ),
@@ -244,16 +252,11 @@ RECORDS: tuple[AdapterRecord, ...] = (
         params=(
             Param(name="alpha", help="scale of the residual; left out: chosen on validation", type=float),
             Param(name="grid", help="the alpha to choose from", default=(0.1, 0.5, 1.0), type=tuple),
-            Param(name="epochs", help="passes over the shots", default=100, type=int),
+            _EPOCHS,
             Param(name="lr", help="learning rate at the start", default=2e-3, type=float),
-            Param(name="batch", help="rows a step", default=256, type=int),
+            _BATCH,
             Param(name="weight_decay", help="of Adam", default=5e-4, type=float),
-            Param(
-                name="keep",
-                help="the best epoch on validation, or the last",
-                default="validation",
-                choices=("validation", "last"),
-            ),
+            _KEEP,
         ),
         source="Yu et al. 2023 (CVPR), task residual",
     ),
@@ -265,7 +268,7 @@ RECORDS: tuple[AdapterRecord, ...] = (
         params=(
             Param(name="epochs", help="passes over the shots", default=300, type=int),
             Param(name="lr", help="learning rate of SGD", default=0.1, type=float),
-            Param(name="batch", help="rows a step", default=256, type=int),
+            _BATCH,
         ),
         source="Silva-Rodriguez et al. 2024 (CVPR)",
     ),
@@ -278,16 +281,11 @@ RECORDS: tuple[AdapterRecord, ...] = (
             Param(name="ratio", help="of the blend; left out: chosen on validation", type=float),
             Param(name="grid", help="the ratio to choose from", default=(0.2, 0.4, 0.6, 0.8), type=tuple),
             Param(name="reduction", help="width of the features over the hidden width", default=4, type=int),
-            Param(name="epochs", help="passes over the shots", default=100, type=int),
-            Param(name="lr", help="learning rate at the start", default=1e-3, type=float),
-            Param(name="batch", help="rows a step", default=256, type=int),
+            _EPOCHS,
+            _LR,
+            _BATCH,
             Param(name="weight_decay", help="of AdamW", default=0.01, type=float),
-            Param(
-                name="keep",
-                help="the best epoch on validation, or the last",
-                default="validation",
-                choices=("validation", "last"),
-            ),
+            _KEEP,
         ),
         source="Gao et al. 2024 (IJCV), visual adapter",
     ),
@@ -297,17 +295,17 @@ RECORDS: tuple[AdapterRecord, ...] = (
         loader="lpcm.adapters.cca:CCA",
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
-            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
-            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
-            Param(name="gamma", help="weight of attention to the shots; left out: chosen", type=float),
-            Param(name="eta", help="weight of attention to the prompts; left out: chosen", type=float),
+            _ALPHA,
+            _BETA,
+            _GAMMA,
+            _ETA,
             Param(
                 name="unmix",
                 help="what is fitted on the shots; none where the study's disentangler unmixes",
                 default="whiten",
                 choices=("ica", "whiten", "none"),
             ),
-            Param(name="k", help="its components; left out: min(256, d, n // 5)", type=int),
+            _K,
         ),
         source="arXiv 2508.03102",
     ),
@@ -317,28 +315,18 @@ RECORDS: tuple[AdapterRecord, ...] = (
         loader="lpcm.adapters.ape_t:APETrained",
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
-            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
-            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
-            Param(name="share", help="of the features kept; left out: chosen on validation", type=float),
+            _ALPHA,
+            _BETA,
+            _SHARE,
             Param(name="weight", help="of the similarity between classes", default=0.2, type=float),
-            Param(
-                name="search",
-                help="geometric grids and log-loss between equals, or the released 200 x 20 grid",
-                default="wide",
-                choices=("wide", "published"),
-            ),
+            _SEARCH,
             Param(name="alpha_end", help="end of alpha in the published grid", default=7.0, type=float),
-            Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float),
+            _BETA_END,
             Param(name="epochs", help="passes over the shots", default=30, type=int),
-            Param(name="lr", help="learning rate at the start", default=1e-3, type=float),
-            Param(name="batch", help="rows a step", default=256, type=int),
+            _LR,
+            _BATCH,
             Param(name="weight_decay", help="of AdamW", default=0.1, type=float),
-            Param(
-                name="keep",
-                help="the best epoch on validation, or the last",
-                default="validation",
-                choices=("validation", "last"),
-            ),
+            _KEEP,
         ),
         source="Zhu et al. 2023 (ICCV), training-required APE-T",
     ),
@@ -348,17 +336,17 @@ RECORDS: tuple[AdapterRecord, ...] = (
         loader="lpcm.adapters.cca_ft:CCAFT",
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
-            Param(name="alpha", help="weight of the cache; left out: chosen on validation", type=float),
-            Param(name="beta", help="sharpness of the cache; left out: chosen on validation", type=float),
-            Param(name="gamma", help="weight of attention to the shots; left out: chosen", type=float),
-            Param(name="eta", help="weight of attention to the prompts; left out: chosen", type=float),
+            _ALPHA,
+            _BETA,
+            _GAMMA,
+            _ETA,
             Param(
                 name="unmix",
                 help="what is fitted on the shots; none where the study's disentangler unmixes",
                 default="ica",
                 choices=("ica", "whiten", "none"),
             ),
-            Param(name="k", help="its components; left out: min(256, d, n // 5)", type=int),
+            _K,
             Param(
                 name="epochs",
                 help="passes over the shots; the best on validation is kept",
