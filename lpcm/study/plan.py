@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lpcm import _core
 from lpcm.errors import LpcmError, UsageError, nearest
 from lpcm.plugin.contracts import Cell, Dataset, DatasetOptions, Encoder, EncoderOptions, Precision, Task
 from lpcm.plugin.host import Found, PluginHost
@@ -205,6 +206,8 @@ def _with_defaults(study: Study, host: PluginHost) -> tuple[Study, list[str]]:
         names = stored if stored else ["emoji"] if "emoji" in offered else ["digits"]
         study = study.with_names(dataset=names)
         notes.append(f"no dataset was given: taking {', '.join(names)}")
+    if study.device == "cpu" and (gpus := _core.gpus()["gpus"]):
+        notes.append(f"a GPU is here ({gpus[0]['name']}) and not used: --device cuda uses it")
     for kind in (Kind.DISENTANGLER, Kind.ADAPTER):
         if getattr(study, kind.value) == (ALL,):
             study = study.with_names(**{kind.value: [offer.shortest_name for offer in host.offers(kind)]})

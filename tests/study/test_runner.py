@@ -218,6 +218,23 @@ def test_an_unreadable_image_is_counted_and_named_or_fatal(run_toy):
     assert "train/red/0" in strict.rows[-1]["error"]["message"]
 
 
+def test_a_gpu_that_is_not_used_is_said(run_toy, monkeypatch):
+    from lpcm.study import plan
+    from lpcm.study.progress import Reporter
+
+    class Notes(Reporter):
+        def __init__(self):
+            self.said = []
+
+        def note(self, text):
+            self.said.append(text)
+
+    monkeypatch.setattr(plan._core, "gpus", lambda: {"gpus": [{"name": "Big GPU"}], "why_none": ""})
+    notes = Notes()
+    run_toy(reporter=notes, disentangler="none", shots="1", seeds="1")
+    assert any("Big GPU" in text and "--device cuda" in text for text in notes.said)
+
+
 def test_a_folder_that_is_no_run_is_not_written_to(run_toy, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
