@@ -366,15 +366,9 @@ class Cell:
     Args:
         axes: what varies, in the order of the table's columns, for example
             ``{"encoder": "lite0", "disentangler": "ica", "shots": 16, "seed": 3}``.
-        group: names of the axes that seeds are averaged within: all but ``seed``.
     """
 
     axes: Mapping[str, Any]
-
-    @property
-    def group(self) -> tuple[tuple[str, Any], ...]:
-        """All axes but the seed: cells that share it are averaged in the summary."""
-        return tuple((name, value) for name, value in self.axes.items() if name != "seed")
 
 
 class Bench(Protocol):

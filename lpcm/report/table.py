@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-_HEADINGS = {"disentangler": "disentangler", "shots": "shots"}
 _SMALL = 0.00005  # differences below a hundredth of a point are printed as none
 
 
@@ -51,7 +50,7 @@ def _print_group(console: Console, title: str, rows: Sequence[Mapping[str, Any]]
         )
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in varying:
-        table.add_column(_HEADINGS.get(name, name), justify="right" if name == "shots" else "left")
+        table.add_column(name, justify="right" if name == "shots" else "left")
     for heading in (
         f"{done[0]['metric']} %",
         "95 % over seeds",

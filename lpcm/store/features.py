@@ -14,8 +14,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,7 @@ from lpcm.plugin.contracts import Encoder, Sample, StoredFeatures
 from lpcm.store.atomic import write_bytes
 from lpcm.store.digest import digest_of
 from lpcm.store.files import FileDigests
+from lpcm.store.versions import versions_of
 
 if TYPE_CHECKING:
     from lpcm.encoders.canary import Finding
@@ -161,7 +160,7 @@ class FeatureStore:
         parts = [np.zeros((0, encoder.dim), np.float32)]
         for start in range(0, len(texts), SHARD):
             shard = list(texts[start : start + SHARD])
-            key = digest_of([SCHEMA, "texts", encoder.digest(), _versions("torch"), shard])
+            key = digest_of([SCHEMA, "texts", encoder.digest(), versions_of("torch"), shard])
             entry = self._read(key, encoder.dim)
             if entry is None:
                 from lpcm.encoders.extract import encode_texts
@@ -177,7 +176,7 @@ class FeatureStore:
         return self.root / "features" / key[:2] / f"{key}.safetensors"
 
     def _image_keys(self, encoder: Encoder, shards: Sequence[Sequence[Sample]]) -> list[str]:
-        about = [SCHEMA, "images", encoder.digest(), _versions("torch", "pillow")]
+        about = [SCHEMA, "images", encoder.digest(), versions_of("torch", "pillow")]
         return [
             digest_of([*about, [(sample.id, self._fingerprint(sample)) for sample in shard]])
             for shard in shards
@@ -262,18 +261,6 @@ def _payload_digest(key: str, features: NDArray[Any], rows: NDArray[Any], failed
     state.update(np.ascontiguousarray(features).data)
     state.update(np.ascontiguousarray(rows).data)
     return state.hexdigest()
-
-
-@lru_cache
-def _versions(*distributions: str) -> dict[str, str]:
-    return {name: _version(name) for name in distributions}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "absent"
 
 
 def _joined(

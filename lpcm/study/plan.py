@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from lpcm.plugin.host import Found, PluginHost
 from lpcm.plugin.records import AdapterRecord, Kind, Modality, Param
 from lpcm.store.digest import digest_of, file_digest
 from lpcm.store.files import FileDigests
+from lpcm.store.versions import versions_of
 from lpcm.study.spec import ALL, Study
 
 ROW_SCHEMA = 1
@@ -155,7 +155,7 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
         "schema": ROW_SCHEMA,
         "fit_file": _fit_file_digest(study, files),
         "strict": study.strict,
-        "versions": {name: _version(name) for name in _VERSIONS_THAT_MATTER},
+        "versions": versions_of(*_VERSIONS_THAT_MATTER),
     }
     axes = {
         "encoder": study.encoder,
@@ -379,10 +379,3 @@ def _fit_file_digest(study: Study, files: FileDigests) -> str:
     if not path.is_file():
         raise UsageError(f"--fit-on is {study.fit_on!r}: expected train, shots or an existing features file")
     return files.digest(path)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "absent"

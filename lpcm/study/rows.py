@@ -11,15 +11,16 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lpcm.errors import LpcmError
 from lpcm.plugin.contracts import Cell
+from lpcm.store.versions import versions_of
 from lpcm.study.plan import ROW_SCHEMA
 
 SCHEMA = f"lpcm.row/{ROW_SCHEMA}"
+
+_RECORDED = ("lpcm", "numpy", "scipy", "scikit-learn", "torch", "pillow", "open_clip_torch", "timm")
 
 VOLATILE = ("time", "cost")
 """Fields that differ when the same cell is run again from nothing."""
@@ -97,22 +98,16 @@ def stable(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in VOLATILE}
 
 
-@cache
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("lpcm", "numpy", "scipy", "scikit-learn", "torch", "pillow", "open_clip_torch", "timm"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "absent"
-    return found
-
-
 def environment() -> dict[str, Any]:
     """Versions and processor that a row was made with."""
     from lpcm import _core
 
-    return {**_versions(), "machine": platform.machine(), "processor": _core.cpu()["brand"]}
+    return {
+        "python": platform.python_version(),
+        **versions_of(*_RECORDED),
+        "machine": platform.machine(),
+        "processor": _core.cpu()["brand"],
+    }
 
 
 def now() -> str:
