@@ -16,48 +16,23 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.error import URLError
 
-from lpcm.datasets.listing import PHOTO, ListedDataset, Listing
 from lpcm.datasets.names import some
+from lpcm.datasets.placed import PlacedDataset
 from lpcm.errors import DataError, MissingError
-from lpcm.plugin.contracts import DatasetOptions
 
 
-class DownloadableDataset(ListedDataset):
-    """A dataset in a folder of its own under the data root.
+class DownloadableDataset(PlacedDataset):
+    """A dataset under the data root that can be fetched.
 
-    Class attributes say what is expected:
-        known_as: name of the dataset.
-        folders: names that its folder may have; the first that is there is used.
-        parts: files and folders that must be in it.
-        tree: its layout, drawn, without the folder's own line.
+    Beside those of ``PlacedDataset`` it has a class attribute:
         megabytes: size of the download.
-        unread: what may lie there instead, and why it is not read; by name.
     """
 
-    known_as: ClassVar[str]
-    folders: ClassVar[tuple[str, ...]]
-    parts: ClassVar[tuple[str, ...]]
-    tree: ClassVar[str]
     megabytes: ClassVar[int]
-    terms: ClassVar[str]
-    prompts: ClassVar[tuple[str, ...]] = PHOTO
-    unread: ClassVar[dict[str, str]] = {}
-
-    def __init__(self, options: DatasetOptions) -> None:
-        super().__init__(self.known_as, options.files, templates=self.prompts, licence=self.terms)
-        self.root = options.root
-        self.offline = options.offline
-
-    @abstractmethod
-    def _read(self, folder: Path) -> Listing:
-        """List what is in the dataset's folder."""
 
     @abstractmethod
     def _fetch(self, into: Path) -> str:
         """Download into an empty folder, with a progress bar; return the name of the folder made there."""
-
-    def _list(self) -> Listing:
-        return self._read(self._folder())
 
     def _folder(self) -> Path:
         folder = self._find()
@@ -65,38 +40,14 @@ class DownloadableDataset(ListedDataset):
             raise self._missing()
         return folder or self._download()
 
-    def _find(self) -> Path | None:
-        """The dataset's folder, when one is there and whole."""
-        there = [self.root / name for name in self.folders if (self.root / name).is_dir()]
-        for folder in there:
-            if all((folder / part).exists() for part in self.parts):
-                return folder
-        if not there:
-            return None
-        first = there[0]
-        missing = some([part for part in self.parts if not (first / part).exists()])
-        raise DataError(
-            f"{self.name}: {first} is there, but lacks {missing}; it holds "
-            f"{some(sorted(path.name for path in first.iterdir())) or 'nothing'}. Expected:\n{self._drawn()}",
-            f"Perhaps a download was cut off: complete it, or remove {first} and type --allow-download.",
+    def _how_to_get(self) -> str:
+        return (
+            f"Type --allow-download to fetch it ({self.megabytes:,} MB; licence: {self.licence}), "
+            "or --data-root DIR to say where it is."
         )
 
-    def _missing(self) -> MissingError:
-        looked = " and ".join(str(self.root / name) for name in self.folders)
-        instead = "".join(
-            f"\n{self.root / name} is there, but {why}."
-            for name, why in self.unread.items()
-            if (self.root / name).exists()
-        )
-        return MissingError(
-            f"{self.name} is not on disk: looked for {looked}. Expected:\n{self._drawn()}{instead}",
-            f"Type --allow-download to fetch it ({self.megabytes} MB; licence: {self.licence}), "
-            "or --data-root DIR to say where it is.",
-        )
-
-    def _drawn(self) -> str:
-        lines = [f"  {self.root}/", f"  └── {self.folders[0]}/"]
-        return "\n".join(lines + [f"      {line}" for line in self.tree.strip("\n").splitlines()])
+    def _how_to_complete(self, folder: Path) -> str:
+        return f"Perhaps a download was cut off: complete it, or remove {folder} and type --allow-download."
 
     def _download(self) -> Path:
         try:
@@ -121,7 +72,7 @@ class DownloadableDataset(ListedDataset):
         except OSError as error:
             raise MissingError(
                 f"{self.name} could not be kept under {self.root} ({error.strerror or error})",
-                f"Unpacking it takes {3 * self.megabytes} MB; type --data-root DIR for another place.",
+                f"Unpacking it takes {3 * self.megabytes:,} MB; type --data-root DIR for another place.",
             ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from lpcm.datasets.digits import Digits
+from lpcm.datasets.download import DownloadableDataset
+from lpcm.datasets.placed import PlacedDataset
 from lpcm.datasets.records import RECORDS
 
 
@@ -43,8 +45,11 @@ def test_the_page_on_datasets_says_what_the_record_says(record, options):
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[2:5] == [str(record.classes), f"{record.images:,}", f"{100 / record.classes:.2g} %"]
     assert cells[6] == record.licence
-    size = getattr(load(record, options, Path()), "megabytes", None)
-    assert cells[7] == (f"{size} MB" if size else "comes with scikit-learn")
+    data = load(record, options, Path())
+    if isinstance(data, DownloadableDataset):
+        assert cells[7] == f"{data.megabytes:,} MB"
+    else:
+        assert cells[7].startswith("by hand" if isinstance(data, PlacedDataset) else "comes with")
 
 
 def test_digits_come_with_scikit_learn(options):
