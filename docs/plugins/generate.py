@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from lpcm import builtin
-from lpcm.plugin import contracts, hookspecs
+from lpcm.plugin import contracts, hookspecs, truth
 from lpcm.plugin.records import RECORD_TYPES, Kind, Record
 from lpcm.testing import catalogue
 
 FOLDER = Path(__file__).resolve().parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Source|Example):")
 _SINCE = re.compile(r"\s*Since (\d+\.\d+)\.")
 
 # What a plugin of each kind gives, by the name of its protocol, and what else belongs to it.
@@ -29,8 +30,8 @@ PROTOCOLS: dict[Kind, tuple[str, ...]] = {
     Kind.GEOMETRY: ("Geometry",),
     Kind.DISENTANGLER: ("Disentangler",),
     Kind.ADAPTER: ("Adapter", "TextPrompts"),
-    Kind.TASK: ("Task", "Bench", "Fitted", "Score"),
-    Kind.DATASET: ("DatasetOptions", "Dataset", "Sample", "ImageSource"),
+    Kind.TASK: ("Task", "Bench", "Fitted", "Score", "Truth", "Roster", "Partition", "Captions"),
+    Kind.DATASET: ("DatasetOptions", "Dataset", "Sample", "ImageSource", "Factors", "FactorKind"),
     Kind.METRIC: ("Metric",),
 }
 
@@ -84,9 +85,10 @@ def contract(kind: Kind | None) -> str:
     assert kind is not None
     blocks = []
     for name in PROTOCOLS[kind]:
-        thing = getattr(contracts, name)
+        thing = getattr(contracts, name, None) or getattr(truth, name)
         text = inspect.getdoc(thing) or ""
-        summary, _, _ = text.partition("\n\n")
+        summary, *more = text.split("\n\n")
+        told = [paragraph for paragraph in more if not _SECTION.match(paragraph)]
         rows = [(f"`{member}`", meaning) for member, meaning in _arguments(thing).items()]
         for member, value in vars(thing).items():
             if (inspect.isfunction(value) and not member.startswith("_")) or (
@@ -95,7 +97,10 @@ def contract(kind: Kind | None) -> str:
                 first = (inspect.getdoc(value) or "").partition("\n\n")[0]
                 arguments = ", ".join(list(inspect.signature(value).parameters)[1:])
                 rows.append((f"`{member}({arguments})`", " ".join(first.split())))
-        blocks.append(f"**`{name}`** {' '.join(summary.split())}\n\n{_table(('member', 'meaning'), rows)}")
+        if issubclass(thing, Enum):
+            rows = [(f"`{member.name}`", f"`{member.value}`") for member in thing]
+        table = _table(("member", "meaning"), rows)
+        blocks.append("\n\n".join([f"**`{name}`** {' '.join(summary.split())}", table, *told]))
     return "\n\n".join(blocks)
 
 

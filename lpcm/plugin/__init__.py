@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         Preprocess,
         Resize,
         Sample,
-        Score,
         StoredFeatures,
         Task,
         TextPrompts,
@@ -49,11 +48,12 @@ if TYPE_CHECKING:
         RunRecord,
         TaskRecord,
     )
+    from lpcm.plugin.truth import Captions, FactorKind, Factors, Partition, Roster, Score, Truth
 
 _HOME = {
     "lpcm.plugin.contracts": (
         "Adapter Bench Block Canary Cell Dataset DatasetOptions Disentangler Encoder EncoderOptions Fitted Geometry "
-        "ImageSource Metric Precision Preprocess Resize Sample Score StoredFeatures Task TextPrompts"
+        "ImageSource Metric Precision Preprocess Resize Sample StoredFeatures Task TextPrompts"
     ),
     "lpcm.plugin.hookspecs": "API hookimpl",
     "lpcm.plugin.host": "PluginHost",
@@ -61,6 +61,7 @@ _HOME = {
         "AdapterRecord DatasetRecord DisentanglerRecord EncoderRecord GeometryRecord Kind MetricRecord Modality "
         "Param Role RunRecord TaskRecord"
     ),
+    "lpcm.plugin.truth": "Captions FactorKind Factors Partition Roster Score Truth",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

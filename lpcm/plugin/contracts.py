@@ -9,7 +9,7 @@ Words used for shapes: ``n`` samples, ``d`` feature width, ``k`` components, ``c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lpcm.keys import Key
+    from lpcm.plugin.truth import Captions, Factors, Score
     from lpcm.store.files import FileDigests
 
 
@@ -206,8 +207,11 @@ class Dataset(Protocol):
         splits: names of the splits, of ``"train"``, ``"val"``, ``"test"``.
         licence: of the images.
 
-    A dataset may also have ``notes``, a tuple of sentences that every row repeats, for example that its split
-    is not the published one.
+    A dataset may also have:
+
+    - ``notes``, a tuple of sentences that every row repeats, for example that its split is not the published one;
+    - ``factors(split) -> Factors``, rows aligned with ``samples(split)``;
+    - ``domain_classes``, a mapping from a domain to the labels that can occur there, where those are not all.
     """
 
     name: str
@@ -377,6 +381,7 @@ class Bench(Protocol):
     Attributes:
         key: the root of this cell's randomness; it depends on the dataset and the seed, not on the encoder.
         classes: class names of the dataset.
+        allowed: labels that the domains of the test side can hold; ``None`` when that is all of them.
     """
 
     key: Key
@@ -390,8 +395,46 @@ class Bench(Protocol):
         """Features and labels of ``"train"`` or ``"val"``; raises ``SealError`` for ``"test"``."""
         ...
 
-    def prompts(self) -> TextPrompts | None:
-        """Text features of the classes; ``None`` when the encoder reads no text."""
+    @property
+    def allowed(self) -> tuple[int, ...] | None:
+        """Labels that the domains of the test side can hold; ``None`` when that is all of them."""
+        ...
+
+    def prompts(self, templates: Sequence[str] | None = None) -> TextPrompts | None:
+        """Text features of the classes; ``None`` when the encoder reads no text.
+
+        ``templates`` replace the dataset's own; each holds one ``{}``.
+        """
+        ...
+
+    def texts(self, strings: Sequence[str]) -> NDArray[np.float32] | None:
+        """Features of any texts, (m, d); ``None`` when the encoder reads no text."""
+        ...
+
+    def captions(self, split: str) -> Captions:
+        """Captions of ``"train"`` or ``"val"`` with their features; raises ``DataError`` when there are none."""
+        ...
+
+    def factors(self, split: str) -> Factors | None:
+        """Factors of ``"train"`` or ``"val"``, aligned with ``block``; ``None`` when the dataset knows none."""
+        ...
+
+    def pictures(self, ids: Sequence[str], size: int) -> Sequence[Image]:
+        """RGB thumbnails of size x size pixels of training or validation samples.
+
+        Raises ``DataError`` when the dataset holds no images.
+        """
+        ...
+
+    def oracle(self) -> Block:
+        """The test block WITH its labels, for protocols that publish such numbers; the row is marked.
+
+        Raises ``SealError`` unless the task's ``oracle(axes)`` says that this cell is one of these.
+        """
+        ...
+
+    def metric(self, name: str, **settings: Any) -> Metric:
+        """A metric by its name; ``settings`` as for ``disentangler``."""
         ...
 
     def disentangler(self, rows: NDArray[np.float32], key: Key, **settings: Any) -> Disentangler:
@@ -407,7 +450,13 @@ class Bench(Protocol):
 
 
 class Fitted(Protocol):
-    """What a task made of the training side; it answers for test inputs and cannot fit any more."""
+    """What a task made of the training side; it answers for test inputs and cannot fit any more.
+
+    It may also have:
+
+    - ``score(predictions, truth, classes)``, used instead of the task's where the score depends on the cell;
+    - ``exhibits``, a mapping from file names to bytes, such as pictures, kept beside the row.
+    """
 
     facts: Mapping[str, Any]
     """What the row says of the fit, as JSON values."""
@@ -416,41 +465,39 @@ class Fitted(Protocol):
     warnings: Sequence[str]
     """What the reader of the row should know, for example that ICA did not converge."""
 
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Predicted label of each row, (n, d) -> (n,)."""
+    def predict(self, features: NDArray[np.float32]) -> NDArray[Any] | tuple[NDArray[Any], ...]:
+        """Answers for the test side, (n, d) -> (n,) labels, (n, c) logits or (n, k) codes, or several arrays.
+
+        Where the task's truth is ``Truth.OWNERS`` it gets the captions' features (m, d) as a second argument, in
+        an order that says nothing of whose they are.
+        """
         ...
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Score:
-    """What a task says of its predictions once the seal is open.
+class Task(Protocol):
+    """A downstream task: names its cells, fits on the training side, predicts, scores.
 
-    Args:
-        metric: name of the metric.
-        value: the score.
-        outcomes: (n,) per-sample contributions whose mean is ``value`` (1 right, 0 wrong for accuracy).
-        null: what chance gives, for example ``{"chance": 0.1, "majority": 0.2}``.
+    It may also have:
+
+    - ``truth``, a ``Truth``: what ``score`` is given; by default the labels;
+    - ``partition(roster, axes) -> Partition``: which samples are its test side; by default the dataset's splits;
+    - ``oracle(axes) -> bool``: whether a cell repeats a published rule that looks at test labels;
+    - ``pooled``, the name of an axis, such as a target domain, over which the summary also averages.
     """
 
-    metric: str
-    value: float
-    outcomes: NDArray[np.float64]
-    null: Mapping[str, float] = field(default_factory=dict)
-
-
-class Task(Protocol):
-    """A downstream task: names its cells, fits on the training side, predicts, scores."""
-
     def cells(self, axes: Mapping[str, Sequence[Any]]) -> Iterator[Mapping[str, Any]]:
-        """Points of the product of ``axes`` (encoder, dataset, disentangler, adapter, shots, seed ...) to be run."""
+        """Points of the product of ``axes`` (encoder, dataset, disentangler, adapter, metric, seed ...) to be run.
+
+        ``axes["domain"]`` holds pairs (dataset, domain) for the datasets that have domains.
+        """
         ...
 
     def fit(self, bench: Bench, axes: Mapping[str, Any]) -> Fitted:
         """Fit one cell."""
         ...
 
-    def score(self, predictions: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> Score:
-        """Score predictions against the labels that the seal just handed out."""
+    def score(self, predictions: Any, truth: Any, classes: int) -> Score:
+        """Score what ``predict`` gave against what the seal just handed out: labels, (n,), or as ``truth`` says."""
         ...
 
 

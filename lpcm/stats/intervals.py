@@ -108,6 +108,26 @@ def bootstrap(
     return Interval(float(low), float(high), confidence, Method.BOOTSTRAP, len(means))
 
 
+def percentiles(draws: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Interval of a statistic that is no mean, from its values on bootstrap resamples.
+
+    Args:
+        draws: (b,) values of the statistic, one a resample; at least 2.
+        confidence: coverage, in (0, 1).
+
+    Source: Efron 1979, the percentile interval.
+
+    Example:
+        >>> interval = percentiles(np.arange(1001) / 1000)
+        >>> round(interval.low, 3), round(interval.high, 3)
+        (0.025, 0.975)
+    """
+    _check(confidence)
+    x = _finite(draws, 2)
+    low, high = np.quantile(x, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(float(low), float(high), confidence, Method.BOOTSTRAP, len(x))
+
+
 def wilson(right: int, n: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share.
 

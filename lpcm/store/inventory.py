@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lpcm.store.results import DamagedError, read_row
+from lpcm.store.results import DamagedError, exhibits_of, read_row
 
 # Parts of the store that lpcm can make again; downloaded data sets (data/) are never touched.
 _PARTS = ("features", "results", "canaries")
@@ -76,8 +76,13 @@ def _result_damage(path: Path) -> str:
         return "has lost its outcomes"
     if row["key"] != path.stem:
         return "is stored under another row's key"
-    matches = hashlib.sha256(outcomes).hexdigest() == row["digests"]["outcomes"]
-    return "" if matches else "has outcomes that do not match their SHA-256"
+    if hashlib.sha256(outcomes).hexdigest() != row["digests"]["outcomes"]:
+        return "has outcomes that do not match their SHA-256"
+    for name, digest in exhibits_of(row).items():
+        exhibit = path.with_suffix("") / name
+        if not exhibit.is_file() or hashlib.sha256(exhibit.read_bytes()).hexdigest() != digest:
+            return f"has lost or changed its exhibit {name}"
+    return ""
 
 
 def _feature_damage(path: Path) -> str:

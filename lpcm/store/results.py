@@ -27,12 +27,14 @@ class StoredRow:
     Args:
         text: its line of JSON, without the line end, byte for byte as it was written.
         row: the same, parsed.
-        outcomes: file of the per-sample outcomes (safetensors: ``outcomes``, ``predictions``).
+        outcomes: file of the per-sample outcomes (safetensors: ``outcomes``, ``draws``, ``predictions``).
+        exhibits: files that the task made beside the row, such as pictures.
     """
 
     text: str
     row: dict[str, Any]
     outcomes: Path
+    exhibits: tuple[Path, ...] = ()
 
 
 class DamagedError(Exception):
@@ -45,6 +47,12 @@ def read_row(path: Path) -> str:
     if _sha256(text).encode() != digest:
         raise DamagedError("does not match its SHA-256")
     return text.decode()
+
+
+def exhibits_of(row: Mapping[str, Any]) -> Mapping[str, str]:
+    """Names of the row's exhibits with their SHA-256."""
+    exhibits: Mapping[str, str] = row["digests"].get("exhibits", {})
+    return exhibits
 
 
 class ResultStore:
@@ -68,25 +76,45 @@ class ResultStore:
         row = json.loads(row_text)
         if row["key"] != key or row["digests"]["outcomes"] != _sha256(outcomes):
             return None
-        return StoredRow(row_text, row, outcomes_file)
+        exhibits = {self._exhibit(key, name): digest for name, digest in exhibits_of(row).items()}
+        if not all(path.is_file() and _sha256(path.read_bytes()) == d for path, d in exhibits.items()):
+            return None
+        return StoredRow(row_text, row, outcomes_file, tuple(exhibits))
 
-    def put(self, key: str, row: Mapping[str, Any], tensors: Mapping[str, NDArray[np.generic]]) -> StoredRow:
+    def put(
+        self,
+        key: str,
+        row: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[np.generic]],
+        exhibits: Mapping[str, bytes] | None = None,
+    ) -> StoredRow:
         """Store a finished row with its outcomes and read it back.
 
         Args:
             key: its address.
-            row: JSON values; ``digests.outcomes`` is filled in here.
-            tensors: ``outcomes`` (n,) and ``predictions`` (n,).
+            row: JSON values; ``digests.outcomes`` and ``digests.exhibits`` are filled in here.
+            tensors: ``outcomes`` (q,), ``draws`` (b,), ``predictions`` (n,), as far as there are such.
+            exhibits: file names to contents.
         """
+        exhibits = exhibits or {}
         from safetensors.numpy import save
 
         row_file, outcomes_file = self._paths(key)
         outcomes = save(dict(tensors))
-        row = {**row, "key": key, "digests": {**row["digests"], "outcomes": _sha256(outcomes)}}
+        digests = {**row["digests"], "outcomes": _sha256(outcomes)}
+        if exhibits:
+            digests["exhibits"] = {name: _sha256(content) for name, content in exhibits.items()}
+        row = {**row, "key": key, "digests": digests}
         text = json.dumps(row, ensure_ascii=False, allow_nan=False)
         write_bytes(outcomes_file, outcomes)
+        for name, content in exhibits.items():
+            write_bytes(self._exhibit(key, name), content)
         write_bytes(row_file, f"{text}\n{_sha256(text.encode())}\n".encode())
-        return StoredRow(text, json.loads(text), outcomes_file)
+        kept = tuple(self._exhibit(key, name) for name in exhibits)
+        return StoredRow(text, json.loads(text), outcomes_file, kept)
+
+    def _exhibit(self, key: str, name: str) -> Path:
+        return self._root / key[:2] / key / name
 
     def _paths(self, key: str) -> tuple[Path, Path]:
         folder = self._root / key[:2]

@@ -11,111 +11,22 @@ import numpy as np
 
 from lpcm.errors import DataError, SealError
 from lpcm.keys import Key
-from lpcm.plugin.contracts import Adapter, Block, Dataset, Disentangler, Encoder, Sample, TextPrompts
+from lpcm.plugin.contracts import Adapter, Block, Disentangler, Metric, TextPrompts
 from lpcm.plugin.records import Modality
+from lpcm.plugin.truth import Captions, Factors
 from lpcm.store.digest import digest_of
+from lpcm.study.features import Features, Side
+from lpcm.study.pictures import thumbnails
 from lpcm.study.seal import Seal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from lpcm.store.features import Extracted, FeatureStore
-
-
-class Features:
-    """Feature blocks of one encoder on one dataset, read or computed once and shared by all cells.
-
-    Args:
-        encoder, dataset: which.
-        store: where blocks are kept.
-        extract: reads or computes the block of some samples; the runner adds progress and options.
-    """
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        dataset: Dataset,
-        store: FeatureStore,
-        extract: Callable[[Encoder, Sequence[Sample], str], Extracted],
-    ) -> None:
-        self.encoder = encoder
-        self.dataset = dataset
-        self._store = store
-        self._extract = extract
-        self._blocks: dict[str, Block] = {}
-        self._test: tuple[NDArray[np.float32], list[Sample]] | None = None
-        self._prompts: TextPrompts | None = None
-        self._disentanglers: dict[str, Disentangler] = {}
-        self.failed: dict[str, str] = {}
-        self.seconds = 0.0
-        self.bytes = 0
-
-    def block(self, split: str) -> Block:
-        """A labelled block of the training side."""
-        if split not in self.dataset.splits:
-            raise DataError(
-                f"dataset {self.dataset.name!r} has no split {split!r}: it has {', '.join(self.dataset.splits)}"
-            )
-        if split not in self._blocks:
-            features, samples = self._read(split)
-            self._blocks[split] = Block(
-                features,
-                np.array([s.label for s in samples], dtype=np.int64),
-                tuple(s.id for s in samples),
-                tuple(s.domain for s in samples),
-            )
-        return self._blocks[split]
-
-    def read_all(self) -> None:
-        """Read or compute every block and the prompts now."""
-        for split in self.dataset.splits:
-            if split != "test":
-                self.block(split)
-        self.test()
-        self.prompts()
-
-    def test(self) -> tuple[NDArray[np.float32], Sequence[Sample]]:
-        """Test features and the samples they are of, for the runner alone: a task never sees the samples."""
-        if self._test is None:
-            if "test" not in self.dataset.splits:
-                raise DataError(
-                    f"dataset {self.dataset.name!r} has no test split", "give it a folder or column 'test'"
-                )
-            self._test = self._read("test")
-        return self._test
-
-    def prompts(self) -> TextPrompts | None:
-        """A unit vector a class: the normalised mean of its prompts' unit vectors."""
-        if Modality.TEXT not in self.encoder.modalities:
-            return None
-        if self._prompts is None:
-            classes, templates = self.dataset.classes, self.dataset.templates or ("{}",)
-            texts = [template.format(name) for name in classes for template in templates]
-            features = _unit(self._store.texts(self.encoder, texts).astype(np.float64))
-            means = _unit(features.reshape(len(classes), len(templates), -1).mean(axis=1))
-            self._prompts = TextPrompts(means.astype(np.float32), classes)
-        return self._prompts
-
-    def disentangler(self, address: str, make: Callable[[], Disentangler]) -> Disentangler:
-        """A fitted disentangler, made once for each address, since most cells of a study share it."""
-        if address not in self._disentanglers:
-            self._disentanglers[address] = make()
-        return self._disentanglers[address]
-
-    def _read(self, split: str) -> tuple[NDArray[np.float32], list[Sample]]:
-        samples = self.dataset.samples(split)
-        extracted = self._extract(self.encoder, samples, split)
-        self.failed |= dict(extracted.failed)
-        self.seconds += extracted.seconds
-        self.bytes += extracted.features.nbytes
-        if not len(extracted.features):
-            raise DataError(f"split {split!r} of dataset {self.dataset.name!r} has no readable image")
-        return extracted.features, [samples[i] for i in extracted.rows]
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the cell's disentangler or adapter.
+    """Makes the cell's disentangler, adapter or metric.
 
     Args:
         name: full name of the offer.
@@ -132,39 +43,78 @@ class Maker:
         return {**settings, **self.settings}
 
 
+@dataclass(frozen=True)
+class Makers:
+    """What a cell can have made for it; ``None`` where the cell has no such axis."""
+
+    disentangler: Maker | None
+    adapter: Maker | None
+    metric: Callable[[str], Maker]
+
+
 class CellBench:
     """The bench of one cell; see :class:`lpcm.plugin.contracts.Bench`."""
 
-    def __init__(self, features: Features, seal: Seal, key: Key, disentangler: Maker, adapter: Maker) -> None:
+    def __init__(
+        self, features: Features, sides: Mapping[str, Side], seal: Seal[Any], key: Key, makers: Makers
+    ) -> None:
         self.key = key
         self.classes = features.dataset.classes
         self._features = features
+        self._sides = sides
         self._seal = seal
-        self._disentangler = disentangler
-        self._adapter = adapter
+        self._makers = makers
+
+    @property
+    def allowed(self) -> tuple[int, ...] | None:
+        """Labels that the domains of the test side can hold; ``None`` when that is all of them."""
+        return self._features.allowed(self._sides["test"])
 
     def splits(self) -> Sequence[str]:
-        """Names of the splits that may be asked for."""
-        return tuple(s for s in self._features.dataset.splits if s != "test")
+        """Names of the sides that may be asked for."""
+        return tuple(name for name in self._sides if name != "test")
 
     def block(self, split: str) -> Block:
-        """Features and labels of a split of the training side."""
-        self._refuse_if_closed()
-        if split == "test":
-            raise SealError(
-                "a task asked for the test block while fitting", "predict() receives the test features"
-            )
-        return self._features.block(split)
+        """Features and labels of a side."""
+        side = self._side(split)
+        return Block(side.features, side.labels, side.ids, side.domains)
 
-    def prompts(self) -> TextPrompts | None:
+    def prompts(self, templates: Sequence[str] | None = None) -> TextPrompts | None:
         """Text features of the classes; ``None`` when the encoder reads no text."""
         self._refuse_if_closed()
-        return self._features.prompts()
+        return self._features.prompts(templates)
+
+    def texts(self, strings: Sequence[str]) -> NDArray[np.float32] | None:
+        """Features of any texts, (m, d); ``None`` when the encoder reads no text."""
+        self._refuse_if_closed()
+        if Modality.TEXT not in self._features.encoder.modalities:
+            return None
+        return self._features.texts(strings)
+
+    def captions(self, split: str) -> Captions:
+        """Captions of a side with their features."""
+        return self._features.captions(self._side(split))
+
+    def factors(self, split: str) -> Factors | None:
+        """Factors of a side; ``None`` when the dataset knows none."""
+        return self._features.factors(self._side(split))
+
+    def pictures(self, ids: Sequence[str], size: int) -> Sequence[Image]:
+        """RGB thumbnails of samples of the training side."""
+        return thumbnails([s for name in self.splits() for s in self._side(name).samples], ids, size)
+
+    def oracle(self) -> Block:
+        """The test block with its labels, where the task said that this cell needs them."""
+        self._refuse_if_closed()
+        self._seal.lend()
+        test = self._sides["test"]
+        return Block(test.features, test.labels, test.ids, test.domains)
 
     def disentangler(self, rows: NDArray[np.float32], key: Key, **settings: Any) -> Disentangler:
         """The cell's disentangler fitted on these rows."""
         self._refuse_if_closed()
-        maker, merged = self._disentangler, self._disentangler.merged(settings)
+        maker = _there(self._makers.disentangler, "disentangler")
+        merged = maker.merged(settings)
         address = digest_of([maker.name, merged, key.state.hex(), rows.shape, _digest_rows(rows)])
 
         def make() -> Disentangler:
@@ -176,18 +126,41 @@ class CellBench:
     def adapter(self, **settings: Any) -> Adapter:
         """A new adapter of the cell's kind."""
         self._refuse_if_closed()
-        made: Adapter = self._adapter.attribute(**self._adapter.merged(settings))
+        maker = _there(self._makers.adapter, "adapter")
+        made: Adapter = maker.attribute(**maker.merged(settings))
         return made
+
+    def metric(self, name: str, **settings: Any) -> Metric:
+        """A metric by its name."""
+        self._refuse_if_closed()
+        maker = self._makers.metric(name)
+        made: Metric = maker.attribute(**maker.merged(settings))
+        return made
+
+    def _side(self, split: str) -> Side:
+        self._refuse_if_closed()
+        if split == "test":
+            raise SealError(
+                "a task asked for the test block while fitting", "predict() receives the test features"
+            )
+        if split not in self._sides:
+            raise DataError(
+                f"dataset {self._features.dataset.name!r} has no split {split!r}: it has {', '.join(self._sides)}"
+            )
+        return self._sides[split]
 
     def _refuse_if_closed(self) -> None:
         if self._seal.fitting_closed:
             raise SealError("a task went on fitting after fitting was closed")
 
 
+def _there(maker: Maker | None, kind: str) -> Maker:
+    if maker is None:
+        raise DataError(
+            f"a task asked for a {kind}, and its cell names none", f"give its cells an axis {kind!r}"
+        )
+    return maker
+
+
 def _digest_rows(rows: NDArray[np.float32]) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    unit: NDArray[np.float64] = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
-    return unit

@@ -5,8 +5,10 @@ This is the only place where test labels are handed out.
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,22 +16,38 @@ from numpy.typing import NDArray
 
 from lpcm.errors import DataError, LpcmError
 from lpcm.keys import Key
-from lpcm.plugin.contracts import Cell, Fitted, Score
+from lpcm.plugin.contracts import Cell, Fitted, Task
 from lpcm.plugin.host import PluginHost
 from lpcm.plugin.records import Kind
+from lpcm.plugin.truth import Captions, Partition, Score, Truth
 from lpcm.store.digest import digest_of
-from lpcm.study.bench import CellBench, Features, Maker
+from lpcm.study.bench import CellBench, Maker, Makers
+from lpcm.study.features import Features, Side
 from lpcm.study.plan import Plan, piece_of
 from lpcm.study.rows import done_row
-from lpcm.study.seal import Seal
-from lpcm.study.summary import sample_interval
+from lpcm.study.seal import Loan, Seal
+from lpcm.study.summary import draws_interval, sample_interval
 
 _NAMED = 3  # unreadable images named in a row's warning; the others are counted
+_EXHIBIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def run_cell(
-    plan: Plan, cell: Cell, host: PluginHost, features: Features
-) -> tuple[dict[str, Any], Mapping[str, NDArray[np.generic]]]:
+@dataclass(frozen=True, eq=False)
+class CellResult:
+    """A computed cell.
+
+    Args:
+        row: JSON values.
+        tensors: ``outcomes`` (q,), ``draws`` (b,) and ``predictions`` (n, ...) as far as the task gave them.
+        exhibits: file names to contents.
+    """
+
+    row: dict[str, Any]
+    tensors: Mapping[str, NDArray[np.generic]]
+    exhibits: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def run_cell(plan: Plan, cell: Cell, host: PluginHost, features: Features) -> CellResult:
     """Compute a cell.
 
     Args:
@@ -37,47 +55,42 @@ def run_cell(
         cell: its axes.
         host: resolves loaders.
         features: blocks of its encoder on its dataset.
-
-    Returns:
-        the row, and the tensors ``outcomes`` and ``predictions`` that are kept beside it.
     """
     axes = cell.axes
     dataset_digest = features.dataset.digest()
-    test_features, test_samples = features.test()
+    task = plan.tasks[axes["task"]]
+    sides = features.sides(_partition(task, features, axes))
+    test = sides["test"]
     start = time.perf_counter()
     # Of the dataset and the seed alone: every encoder, disentangler and adapter sees the same draw.
-    key = Key.of(axes["seed"]).fold("cell", dataset_digest)
-    task = plan.tasks[axes["task"]]
-    seal = Seal(test_samples)
-    makers = [_maker(plan, host, kind, axes[kind.value]) for kind in (Kind.DISENTANGLER, Kind.ADAPTER)]
+    key = Key.of(axes.get("seed", 0)).fold("cell", dataset_digest)
+    question = _question(task, features, test, key)
+    oracle = getattr(task, "oracle", None)
+    seal = Seal(question.answer, Loan.ORACLE if oracle is not None and oracle(axes) else Loan.REFUSED)
 
-    fitted: Fitted = task.fit(CellBench(features, seal, key, *makers), axes)
+    fitted: Fitted = task.fit(CellBench(features, sides, seal, key, _makers(plan, host, axes)), axes)
     seal.close_fitting()
-    predictions = np.asarray(fitted.predict(test_features))
-    if predictions.shape != (len(test_samples),):
-        raise LpcmError(
-            f"task {axes['task']!r} predicted shape {predictions.shape}: expected ({len(test_samples)},), "
-            "a label for each test sample"
-        )
-    score: Score = task.score(predictions, seal.open(), len(features.dataset.classes))
-    outcomes = np.asarray(score.outcomes, dtype=np.float64)
+    predictions = fitted.predict(*question.inputs)
+    _check_rows(predictions, len(test), axes["task"])
+    judge = getattr(fitted, "score", task.score)
+    score: Score = judge(predictions, seal.open(), len(features.dataset.classes))
     if not np.isfinite(score.value):
         raise DataError(f"the score is {score.value}")
+    exhibits = _exhibits(fitted)
 
     row = done_row(
         cell,
-        metric=score.metric,
-        value=float(score.value),
-        interval=sample_interval(outcomes, key),
-        null={name: float(value) for name, value in score.null.items()},
-        n=len(test_samples),
+        score=score,
+        interval=_interval(score, key),
+        n=len(test),
         selection=fitted.selection,
+        oracle=seal.lent,
         facts=fitted.facts,
         warnings=[*fitted.warnings, *_about_data(features)],
         digests={
             "encoder": features.encoder.digest(),
             "dataset": dataset_digest,
-            "test": digest_of([sample.id for sample in test_samples]),
+            "test": digest_of(list(test.ids)),
         },
         cost={
             "seconds": time.perf_counter() - start,
@@ -85,12 +98,86 @@ def run_cell(
             "feature_bytes": features.bytes,
         },
     )
-    return row, {"outcomes": outcomes, "predictions": predictions.astype(np.int64)}
+    return CellResult(row, _tensors(score, predictions), exhibits)
 
 
-def _maker(plan: Plan, host: PluginHost, kind: Kind, name: str) -> Maker:
-    piece = piece_of(kind, name, host, plan.pieces, plan.study)
-    return Maker(piece.found.offer.full_name, host.load(piece.found), piece.settings)
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What ``predict`` is given, and how its truth is read once the seal opens."""
+
+    inputs: tuple[NDArray[np.float32], ...]
+    answer: Callable[[], Any]
+
+
+def _question(task: Task, features: Features, test: Side, key: Key) -> _Question:
+    truth = Truth(getattr(task, "truth", Truth.LABELS))
+    if truth is Truth.OWNERS:
+        captions: Captions = features.captions(test)
+        # In the order of the images, a caption's place would give its image away.
+        order = key.fold("captions").generator().permutation(len(captions.texts))
+        return _Question((test.features, captions.features[order]), lambda: captions.owners[order])
+    answers: Mapping[Truth, Callable[[], Any]] = {
+        Truth.LABELS: lambda: test.labels,
+        Truth.FACTORS: lambda: features.factors(test),
+        Truth.NOTHING: lambda: None,
+    }
+    return _Question((test.features,), answers[truth])
+
+
+def _partition(task: Task, features: Features, axes: Mapping[str, Any]) -> Partition | None:
+    partition = getattr(task, "partition", None)
+    if partition is None:
+        return None
+    made: Partition | None = partition(features.roster, axes)
+    return made
+
+
+def _makers(plan: Plan, host: PluginHost, axes: Mapping[str, Any]) -> Makers:
+    def maker(kind: Kind, name: str) -> Maker:
+        piece = piece_of(kind, name, host, plan.pieces, plan.study)
+        return Maker(piece.found.offer.full_name, host.load(piece.found), piece.settings)
+
+    def of_axis(kind: Kind) -> Maker | None:
+        return maker(kind, axes[kind.value]) if kind.value in axes else None
+
+    return Makers(of_axis(Kind.DISENTANGLER), of_axis(Kind.ADAPTER), lambda name: maker(Kind.METRIC, name))
+
+
+def _check_rows(predictions: Any, n: int, task: str) -> None:
+    """Refuse answers that are not one a test sample; the first array counts when there are several."""
+    first = np.asarray(predictions[0] if isinstance(predictions, tuple) else predictions)
+    if first.ndim < 1 or len(first) != n:
+        raise LpcmError(
+            f"task {task!r} predicted shape {first.shape}: expected ({n}, ...), an answer for each test sample"
+        )
+
+
+def _interval(score: Score, key: Key) -> Mapping[str, Any]:
+    if score.outcomes is not None:
+        return sample_interval(np.asarray(score.outcomes, dtype=np.float64), key)
+    return {"samples": None if score.draws is None else draws_interval(score.draws)}
+
+
+def _tensors(score: Score, predictions: Any) -> Mapping[str, NDArray[np.generic]]:
+    """What is kept beside the row: labels and logits, but not codes of any width, which are made again at once."""
+    tensors: dict[str, NDArray[np.generic]] = {}
+    if score.outcomes is not None:
+        tensors["outcomes"] = np.asarray(score.outcomes, dtype=np.float64)
+    if score.draws is not None:
+        tensors["draws"] = np.asarray(score.draws, dtype=np.float64)
+    if not isinstance(predictions, tuple) and np.asarray(predictions).ndim == 1:
+        tensors["predictions"] = np.asarray(predictions).astype(np.int64)
+    return tensors
+
+
+def _exhibits(fitted: Fitted) -> Mapping[str, bytes]:
+    exhibits: Mapping[str, bytes] = getattr(fitted, "exhibits", {})
+    for name in exhibits:
+        if not _EXHIBIT_NAME.fullmatch(name):
+            raise LpcmError(
+                f"an exhibit is called {name!r}: expected letters, digits, dots, dashes and underscores"
+            )
+    return exhibits
 
 
 def _about_data(features: Features) -> Sequence[str]:

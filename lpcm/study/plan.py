@@ -163,7 +163,9 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
         "disentangler": study.disentangler,
         "adapter": study.adapter,
         "geometry": study.geometry,
+        "metric": study.metric,
         "seed": study.seeds,
+        "domain": [(name, domain) for name, dataset in opened.datasets.items() for domain in dataset.domains],
     }
     for task_name, task in tasks.items():
         for point in task.cells(axes):
@@ -174,7 +176,7 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
                 cells.append(PlannedCell(cell, ""))
                 continue
             identity = {**constants, **opened.digests(cell), "axes": dict(cell.axes)}
-            for kind in (Kind.TASK, Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY):
+            for kind in (Kind.TASK, Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY, Kind.METRIC):
                 if asked := cell.axes.get(kind.value):
                     identity[kind.value] = piece_of(kind, asked, host, pieces, study).identity(cell)
             cells.append(PlannedCell(cell, digest_of(identity)))
@@ -208,7 +210,7 @@ def _with_defaults(study: Study, host: PluginHost) -> tuple[Study, list[str]]:
         notes.append(f"no dataset was given: taking {', '.join(names)}")
     if study.device == "cpu" and (gpus := _core.gpus()["gpus"]):
         notes.append(f"a GPU is here ({gpus[0]['name']}) and not used: --device cuda uses it")
-    for kind in (Kind.DISENTANGLER, Kind.ADAPTER):
+    for kind in (Kind.DISENTANGLER, Kind.ADAPTER, Kind.METRIC):
         if getattr(study, kind.value) == (ALL,):
             study = study.with_names(**{kind.value: [offer.shortest_name for offer in host.offers(kind)]})
     return study, notes
@@ -220,9 +222,7 @@ def _known(host: PluginHost, kind: Kind) -> str:
 
 def _resolve(study: Study, host: PluginHost) -> dict[tuple[Kind, str], Piece]:
     pieces = {
-        (kind, name): _piece(kind, name, host, study)
-        for kind in (Kind.TASK, Kind.ENCODER, Kind.DATASET, Kind.DISENTANGLER, Kind.ADAPTER, Kind.GEOMETRY)
-        for name in getattr(study, kind.value)
+        (kind, name): _piece(kind, name, host, study) for kind in Kind for name in getattr(study, kind.value)
     }
     for flag in _TASK_FLAGS:
         takers = [

@@ -15,6 +15,7 @@ from typing import Any
 
 from lpcm.errors import LpcmError
 from lpcm.plugin.contracts import Cell
+from lpcm.plugin.truth import Score
 from lpcm.store.versions import versions_of
 from lpcm.study.plan import ROW_SCHEMA
 
@@ -43,12 +44,11 @@ class RowStatus(str, Enum):
 def done_row(
     cell: Cell,
     *,
-    metric: str,
-    value: float,
+    score: Score,
     interval: Mapping[str, Any],
-    null: Mapping[str, float],
     n: int,
     selection: str,
+    oracle: bool,
     facts: Mapping[str, Any],
     warnings: Sequence[str],
     digests: Mapping[str, str],
@@ -60,13 +60,16 @@ def done_row(
         "level": Level.CELL.value,
         "status": RowStatus.DONE.value,
         "cell": dict(cell.axes),
-        "metric": metric,
-        "value": value,
+        "metric": score.metric,
+        "value": float(score.value),
         "interval": dict(interval),
-        "null": dict(null),
+        "null": _floats(score.null),
+        "ceiling": _floats(score.ceiling),
         "n": n,
         "selection": selection,
+        "oracle": oracle,
         "facts": jsonable(facts),
+        "details": jsonable(score.details),
         "warnings": list(warnings),
         "digests": dict(digests),
         "environment": environment(),
@@ -113,6 +116,10 @@ def environment() -> dict[str, Any]:
 def now() -> str:
     """The time as UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _floats(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
 
 
 def jsonable(value: Any) -> Any:

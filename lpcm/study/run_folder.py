@@ -4,6 +4,7 @@ study.toml          what was asked
 rows.jsonl          one row a cell
 summary.jsonl       one row a group of seeds
 outcomes/KEY.safetensors    per-sample outcomes and predictions of a cell
+exhibits/KEY/NAME           pictures and tables of a cell
 """
 
 from __future__ import annotations
@@ -57,12 +58,10 @@ class RunFolder:
         _write_if_changed(self.path / "rows.jsonl", "".join(line + "\n" for line in lines))
         for row in rows:
             if isinstance(row, StoredRow):
-                target = self.path / "outcomes" / f"{row.row['key']}.safetensors"
-                if not target.exists() or target.stat().st_size != row.outcomes.stat().st_size:
-                    target.parent.mkdir(exist_ok=True)
-                    partial = target.with_suffix(".partial")
-                    shutil.copyfile(row.outcomes, partial)
-                    partial.replace(target)
+                key = row.row["key"]
+                _copy_if_changed(row.outcomes, self.path / "outcomes" / f"{key}.safetensors")
+                for exhibit in row.exhibits:
+                    _copy_if_changed(exhibit, self.path / "exhibits" / key / exhibit.name)
 
     def finish(self, rows: Sequence[StoredRow | dict[str, Any]]) -> Finished:
         """Write all rows and their summary."""
@@ -113,3 +112,13 @@ def _write_if_changed(path: Path, text: str) -> None:
     data = text.encode()
     if not path.exists() or path.read_bytes() != data:
         write_bytes(path, data)
+
+
+def _copy_if_changed(source: Path, target: Path) -> None:
+    """Copy a kept file; those of one key never change, so an equal size says that it is there whole."""
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)

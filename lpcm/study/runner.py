@@ -26,7 +26,7 @@ from lpcm.study.spec import Study
 
 if TYPE_CHECKING:
     from lpcm.store.features import Extracted, FeatureStore
-    from lpcm.study.bench import Features
+    from lpcm.study.features import Features
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Runner:
             if each in plan.failures:
                 return plan.failures[each]
         from lpcm.store.features import FeatureStore
-        from lpcm.study.bench import Features
+        from lpcm.study.features import Features
 
         store: FeatureStore = FeatureStore(self._store, files)
 
@@ -161,7 +161,8 @@ class Runner:
         try:
             from lpcm.study.cell import run_cell
 
-            return self._results.put(planned.key, *run_cell(plan, planned.cell, self._host, features))
+            result = run_cell(plan, planned.cell, self._host, features)
+            return self._results.put(planned.key, result.row, result.tensors, result.exhibits)
         except Exception as error:  # a plugin may raise anything, a disk may be full; the study goes on
             return failed_row(planned.cell, planned.key, error)
 

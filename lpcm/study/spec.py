@@ -173,6 +173,9 @@ class Study:
     )
     adapter: tuple[str, ...] = _field(_names, "NAMES", "classifiers on frozen features", ("linear-probe",))
     geometry: tuple[str, ...] = _field(_names, "NAMES", "latent spaces, for tasks that use one", ())
+    metric: tuple[str, ...] = _field(
+        _names, "NAMES", "scores, for tasks that have several (default: the task's own)", ()
+    )
     seeds: tuple[int, ...] = _field(
         _seeds, "N|A:B|LIST", "a count, a range or a list of seeds (default: 5)", (0, 1, 2, 3, 4)
     )

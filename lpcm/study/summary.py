@@ -6,14 +6,15 @@ Computed from rows and their outcomes alone, so that a summary can always be mad
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lpcm.keys import Key
-from lpcm.stats.intervals import bootstrap, student_t
-from lpcm.stats.paired import paired_bootstrap
+from lpcm.stats.intervals import bootstrap, percentiles, student_t
+from lpcm.stats.paired import Difference, paired_bootstrap, paired_draws
 from lpcm.study.rows import SCHEMA, Level, RowStatus
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ def sample_interval(outcomes: NDArray[np.float64], key: Key) -> dict[str, Any]:
     return {"samples": _described(bootstrap(outcomes, key.fold("samples")))}
 
 
+def draws_interval(draws: NDArray[np.float64]) -> dict[str, Any]:
+    """The interval of one cell whose metric is no mean: percentiles of its values on bootstrap resamples."""
+    return _described(percentiles(draws))
+
+
 def summarise(rows: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]) -> tuple[dict[str, Any], ...]:
     """One summary row a group of cells that differ only in their seed.
 
@@ -43,14 +49,44 @@ def summarise(rows: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]) -
     for row in rows:
         group = tuple((name, value) for name, value in row["cell"].items() if name != "seed")
         groups.setdefault(group, []).append(row)
-    means = {group: _mean_outcomes(members, outcomes) for group, members in groups.items()}
-    return tuple(_summary(group, members, means) for group, members in groups.items())
+    evidence = {group: _evidence(members, outcomes) for group, members in groups.items()}
+    return tuple(_summary(group, members, evidence) for group, members in groups.items())
+
+
+@dataclass(frozen=True, eq=False)
+class _Evidence:
+    """What the done cells of a group say of their test side, averaged over seeds.
+
+    Args:
+        value: the score.
+        outcomes: (q,) per-sample outcomes, or ``None``.
+        draws: (b,) scores on the resamples, or ``None``.
+    """
+
+    value: float
+    outcomes: NDArray[np.float64] | None
+    draws: NDArray[np.float64] | None
+
+    def interval(self) -> dict[str, Any] | None:
+        if self.outcomes is not None:
+            return _described(bootstrap(self.outcomes, _SAMPLES))
+        return None if self.draws is None else draws_interval(self.draws)
+
+    def difference(self, other: _Evidence) -> Difference | None:
+        """Paired difference to another group; ``None`` when the two are not of the same test side."""
+        if self.outcomes is not None and other.outcomes is not None:
+            if self.outcomes.shape != other.outcomes.shape:
+                return None
+            return paired_bootstrap(self.outcomes, other.outcomes, _PAIRED)
+        if self.draws is not None and other.draws is not None and self.draws.shape == other.draws.shape:
+            return paired_draws(self.value - other.value, self.draws, other.draws)
+        return None
 
 
 def _summary(
     group: tuple[tuple[str, Any], ...],
     members: Sequence[Mapping[str, Any]],
-    means: Mapping[tuple[tuple[str, Any], ...], NDArray[np.float64] | None],
+    evidence: Mapping[tuple[tuple[str, Any], ...], _Evidence | None],
 ) -> dict[str, Any]:
     done = [row for row in members if row["status"] == RowStatus.DONE.value]
     summary: dict[str, Any] = {"schema": SCHEMA, "level": Level.SUMMARY.value, "cell": dict(group)}
@@ -61,8 +97,8 @@ def _summary(
             "error": members[0]["error"],
             "failed": len(members),
         }
-    outcomes = means[group]
-    assert outcomes is not None  # there is a done row
+    own = evidence[group]
+    assert own is not None  # there is a done row
     values = [row["value"] for row in done]
     across_seeds = student_t(np.array(values))
     return {
@@ -70,17 +106,19 @@ def _summary(
         "status": RowStatus.DONE.value if len(done) == len(members) else "partial",
         "failed": len(members) - len(done),
         "metric": done[0]["metric"],
-        "value": float(np.mean(values)),
+        "value": own.value,
         "interval": {
             "seeds": _described(across_seeds) if across_seeds else None,
-            "samples": _described(bootstrap(outcomes, _SAMPLES)),
+            "samples": own.interval(),
         },
-        "null": done[0]["null"],
+        "null": _mean_of([row["null"] for row in done]),
+        "ceiling": _mean_of([row["ceiling"] for row in done]),
         "n": done[0]["n"],
         "seeds": [row["cell"].get("seed") for row in done],
         "values": values,
-        "difference": _difference(group, outcomes, means),
+        "difference": _difference(group, own, evidence),
         "selection": done[0]["selection"],
+        "oracle": any(row["oracle"] for row in done),
         "facts": _shared([row["facts"] for row in done]),
         "warnings": list(dict.fromkeys(warning for row in done for warning in row["warnings"])),
         "cells": [row["key"] for row in done],
@@ -91,31 +129,45 @@ def _summary(
 
 def _difference(
     group: tuple[tuple[str, Any], ...],
-    outcomes: NDArray[np.float64],
-    means: Mapping[tuple[tuple[str, Any], ...], NDArray[np.float64] | None],
+    own: _Evidence,
+    evidence: Mapping[tuple[tuple[str, Any], ...], _Evidence | None],
 ) -> dict[str, Any] | None:
     """Paired difference to the control on the same test samples; ``None`` where there is none to compare with."""
     cell = dict(group)
-    if cell.get("disentangler") in (None, CONTROL) or not cell.get("shots"):
+    if cell.get("disentangler") in (None, CONTROL) or cell.get("shots") == 0:
         return None
-    control = means.get(tuple((name, CONTROL if name == "disentangler" else value) for name, value in group))
-    if control is None or control.shape != outcomes.shape:
+    control = evidence.get(
+        tuple((name, CONTROL if name == "disentangler" else value) for name, value in group)
+    )
+    difference = None if control is None else own.difference(control)
+    if difference is None:
         return None
-    difference = paired_bootstrap(outcomes, control, _PAIRED)
     return {"to": CONTROL, "value": difference.value, **_described(difference), "p_value": difference.p_value}
 
 
-def _mean_outcomes(
-    members: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]
-) -> NDArray[np.float64] | None:
-    """Each test sample's outcome, averaged over seeds."""
+def _evidence(members: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]) -> _Evidence | None:
     from safetensors.numpy import load_file
 
     done = [row for row in members if row["status"] == RowStatus.DONE.value]
     if not done:
         return None
-    mean: NDArray[np.float64] = np.mean([load_file(outcomes[row["key"]])["outcomes"] for row in done], axis=0)
-    return mean
+    kept = [load_file(outcomes[row["key"]]) for row in done]
+
+    def mean(name: str) -> NDArray[np.float64] | None:
+        if not all(name in tensors for tensors in kept):
+            return None
+        if len({tensors[name].shape for tensors in kept}) > 1:
+            return None  # seeds with test sides of their own share no samples
+        average: NDArray[np.float64] = np.mean([tensors[name] for tensors in kept], axis=0)
+        return average
+
+    return _Evidence(float(np.mean([row["value"] for row in done])), mean("outcomes"), mean("draws"))
+
+
+def _mean_of(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Each named value averaged over the cells that have it."""
+    names = dict.fromkeys(name for value in values for name in value)
+    return {name: float(np.mean([v[name] for v in values if name in v])) for name in names}
 
 
 def _shared(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

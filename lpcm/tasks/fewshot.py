@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 from lpcm.encoders.stored import SUFFIXES, read_table
 from lpcm.errors import DataError, MissingError, UsageError, nearest
 from lpcm.metrics.accuracy import accuracy
-from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler, Score, TextPrompts
+from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler, TextPrompts
+from lpcm.plugin.truth import Score
 from lpcm.store.digest import file_digest
 from lpcm.tasks.protocols import PROTOCOLS, FitOn
 from lpcm.tasks.rows import Rows, ValSource, draw_rows

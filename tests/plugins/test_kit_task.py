@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lpcm.errors import SealError
-from lpcm.plugin.contracts import Score
+from lpcm.plugin.truth import Score
 from lpcm.plugin.records import (
     TaskRecord,
 )

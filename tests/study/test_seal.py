@@ -4,7 +4,7 @@ import pytest
 
 from lpcm.errors import SealError
 from lpcm.plugin.contracts import Sample
-from lpcm.study.seal import Seal
+from lpcm.study.seal import Loan, Seal
 
 
 class Spy(Sample):
@@ -21,7 +21,8 @@ class Spy(Sample):
 @pytest.fixture
 def seal():
     Spy.read = False
-    return Seal([Spy("a", None, 2), Spy("b", None, 0)])
+    samples = [Spy("a", None, 2), Spy("b", None, 0)]
+    return Seal(lambda: [sample.label for sample in samples])
 
 
 def test_labels_are_not_even_read_before_the_seal_opens(seal):
@@ -30,7 +31,7 @@ def test_labels_are_not_even_read_before_the_seal_opens(seal):
         seal.open()
     seal.close_fitting()
     assert not Spy.read
-    assert seal.open().tolist() == [2, 0]
+    assert seal.open() == [2, 0]
     assert Spy.read
 
 
@@ -39,3 +40,13 @@ def test_labels_are_handed_out_once(seal):
     seal.open()
     with pytest.raises(SealError, match="second time"):
         seal.open()
+
+
+def test_labels_are_lent_only_to_a_cell_that_is_an_oracle(seal):
+    with pytest.raises(SealError, match="while fitting"):
+        seal.lend()
+    assert not seal.lent
+    oracle = Seal(lambda: [1], Loan.ORACLE)
+    assert not oracle.lent
+    oracle.lend()
+    assert oracle.lent

@@ -32,6 +32,7 @@ FLAGS = {
     "allow_download": True,
     "offline": True,
     "strict": True,
+    "metric": "dci,mig",
 }
 
 
