@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lpcm.adapters.cache import Cache
 from lpcm.adapters.logistic import log_loss
 from lpcm.adapters.search import Edge
+from lpcm.adapters.tuning import MeanStanding
 from lpcm.adapters.validation import Standing
 from lpcm.errors import UsageError
 
@@ -127,6 +128,39 @@ def choose_point(
     b, a, w = (int(i) for i in tied[place])
     standing = Standing(len(truth) - int(right[b, a, w]), float(losses[place]), len(truth))
     return Choice(grid.betas[b], grid.alphas[a], w, standing)
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A cache and the validation rows that judge it: see ``choose_point`` for the shapes."""
+
+    zero_shot: NDArray[np.float64]
+    cache: Cache
+    rows: NDArray[np.floating]
+    truth: NDArray[np.int64]
+
+
+def choose_across(trials: Sequence[Trial], grid: Grid) -> tuple[float, float, MeanStanding]:
+    """Find the alpha and beta that stand best on average over several trials, each counted alike.
+
+    Args:
+        trials: one or more; of a single one the point is that of ``choose_point``.
+        grid: beta and alpha.
+
+    Returns:
+        alpha, beta and their mean standing.
+    """
+    wrong = [1 - count_right(t.zero_shot, t.cache, t.rows, t.truth, grid) / len(t.truth) for t in trials]
+    errors = np.mean(wrong, axis=0).round(12)  # rounded, so that the order of the trials cannot break a tie
+    tied = np.argwhere(errors == errors.min())
+    if grid.ties is Ties.FIRST:
+        tied = tied[:1]
+    losses = np.mean(
+        [_log_losses(t.zero_shot, t.cache, t.rows, t.truth, grid, (None,), tied) for t in trials], axis=0
+    ).round(12)
+    place = int(losses.argmin())
+    b, a, _ = (int(i) for i in tied[place])
+    return grid.alphas[a], grid.betas[b], MeanStanding(float(errors.min()), float(losses[place]))
 
 
 def choose_calibrated(

@@ -6,13 +6,14 @@ Refuses validation rows: the method exists to do without, so they are taken and 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
 from lpcm.plugin.contracts import TextPrompts
@@ -129,6 +130,10 @@ class CLAP:
         if epoch == 0:
             return WARMUP
         return 0.5 * self.lr * (1 + math.cos(math.pi * epoch / self.epochs))
+
+    def tune(self, folds: Sequence[Fold], *, classes: int, key: Key) -> Tuned:
+        """Nothing: there is nothing to choose."""
+        return Tuned()
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """100 times the cosine with each prototype, (q, d) -> (q, c)."""

@@ -5,7 +5,7 @@ Refuses to tell classes of one row each apart by a covariance that it cannot hav
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.prompts import class_vectors, unit
-from lpcm.adapters.validation import SELECTION, choose, validation_rows
+from lpcm.adapters.tuning import Fold, MeanStanding, Tuned
+from lpcm.adapters.validation import SELECTION, choose, standing, validation_rows
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
 from lpcm.plugin.contracts import TextPrompts
@@ -114,6 +115,32 @@ class GDA:
         self._alpha = self._choose(val) if self.alpha is None else self.alpha
         self._facts["alpha"] = self._alpha
         return self
+
+    def tune(self, folds: Sequence[Fold], *, classes: int, key: Key) -> Tuned:
+        """Choose alpha on average over folds (``lpcm.adapters.tuning``); ``key`` is not used.
+
+        Without text there is nothing to choose.
+
+        Raises:
+            UsageError: when a fold has no validation rows.
+            DataError: as ``fit``.
+        """
+        if self.alpha is not None or self.text is UseOfText.LEFT_OUT or any(f.text is None for f in folds):
+            return Tuned()
+        terms = []
+        for fold in folds:
+            # The terms do not depend on alpha, so one fit a fold serves the whole grid.
+            fitted = GDA(alpha=1.0, shrinkage=self.shrinkage)
+            fitted.fit(fold.features, fold.labels, classes=classes, key=key, text=fold.text)
+            rows, truth = validation_rows(fold.val, adapter="gda", chosen="alpha", instead="gda.alpha=1")
+            terms.append((*fitted._terms(rows), truth))
+
+        def judge(alpha: float) -> MeanStanding:
+            return MeanStanding.of([standing(zero + alpha * more, truth) for zero, more, truth in terms])
+
+        judged = [(judge(alpha), place) for place, alpha in enumerate(self.grid)]
+        best, place = min(judged)  # ties go to the first of the grid
+        return Tuned({"alpha": self.grid[place]}, best.facts())
 
     def _choose(self, val: tuple[NDArray[np.float32], NDArray[np.int64]] | None) -> float:
         rows, truth = validation_rows(val, adapter="gda", chosen="alpha", instead="gda.alpha=1")

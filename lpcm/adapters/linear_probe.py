@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lpcm.adapters.logistic import PathSolver, Solution, log_loss
 from lpcm.adapters.search import GRID, Candidate, Edge, Search, search_grid, search_two_stage
+from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
 from lpcm.plugin.contracts import TextPrompts
@@ -106,16 +107,12 @@ class LinearProbe:
             DataError: when fewer than two classes have rows.
         """
         X, scale = self._scaled(features)
-        present, y = np.unique(labels, return_inverse=True)
-        if len(present) < 2:
-            raise DataError(f"the linear probe was given rows of {len(present)} class: expected 2 or more")
-        solver = self._solver_for(X.size * len(present))
-        solve = self._solve_by(solver, X, y.astype(np.int64), len(present))
+        present, solver, solve = self._problem(X, labels)
         if self.C is not None:
             solution = solve(self.C)
             facts: dict[str, Any] = {"C": self.C}
         else:
-            chosen, edge = self._choose(solve, scale, val, present)
+            chosen, edge = self._search(self._judge(solve, scale, val, present))
             solution = chosen.solution
             facts = {
                 "C": chosen.C,
@@ -142,6 +139,32 @@ class LinearProbe:
                 " a larger linear-probe.max_iter may help"
             ]
         return self
+
+    def tune(self, folds: Sequence[Fold], *, classes: int, key: Key) -> Tuned:
+        """Choose C on average over folds (``lpcm.adapters.tuning``), along one path a fold; ``key`` is not used.
+
+        Raises:
+            UsageError: when C is to be chosen and a fold has no validation rows.
+            DataError: when fewer than two classes of a fold have rows.
+        """
+        if self.C is not None:
+            return Tuned()
+        judges = []
+        for fold in folds:
+            X, scale = self._scaled(fold.features)
+            present, _, solve = self._problem(X, fold.labels)
+            judges.append(self._judge(solve, scale, fold.val, present))
+
+        def judge(C: float) -> Candidate:
+            found = [one(C) for one in judges]
+            accuracy = round(float(np.mean([f.accuracy for f in found])), 12)
+            return Candidate(
+                C, found[0].solution, accuracy, round(float(np.mean([f.log_loss for f in found])), 12)
+            )
+
+        best, edge = self._search(judge)
+        facts = {"folds_accuracy": best.accuracy, "folds_log_loss": best.log_loss}
+        return Tuned({"C": best.C}, {"C_at_edge": edge.value, **facts})
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of each class, (q, d) -> (q, c)."""
@@ -179,13 +202,29 @@ class LinearProbe:
             return lambda C: path.solve(C)[0]
         return lambda C: _solve_sklearn(X, y, C, self.max_iter)
 
-    def _choose(
+    def _problem(
+        self, X: NDArray[np.float64], labels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], Solver, Callable[[float], Solution]]:
+        """The classes that have rows, who solves, and the solution of any C."""
+        present, y = np.unique(labels, return_inverse=True)
+        if len(present) < 2:
+            raise DataError(f"the linear probe was given rows of {len(present)} class: expected 2 or more")
+        solver = self._solver_for(X.size * len(present))
+        return present, solver, self._solve_by(solver, X, y.astype(np.int64), len(present))
+
+    def _search(self, judge: Callable[[float], Candidate]) -> tuple[Candidate, Edge]:
+        if self.search is Search.TWO_STAGE:
+            return search_two_stage(judge)
+        return search_grid(judge, self.grid)
+
+    def _judge(
         self,
         solve: Callable[[float], Solution],
         scale: float,
         val: tuple[NDArray[np.float32], NDArray[np.int64]] | None,
         present: NDArray[np.int64],
-    ) -> tuple[Candidate, Edge]:
+    ) -> Callable[[float], Candidate]:
+        """What validation rows say of any C."""
         if val is None or not len(val[1]):
             raise UsageError(
                 "the linear probe chooses C on validation rows and was given none",
@@ -203,9 +242,7 @@ class LinearProbe:
             loss = log_loss(logits, truth) if len(truth) else 0.0
             return Candidate(C, solution, right / len(labels), loss)
 
-        if self.search is Search.TWO_STAGE:
-            return search_two_stage(candidate)
-        return search_grid(candidate, self.grid)
+        return candidate
 
 
 def _solve_sklearn(X: NDArray[np.float64], y: NDArray[np.int64], C: float, max_iter: int) -> Solution:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.prompts import unit
+from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
 from lpcm.plugin.contracts import TextPrompts
@@ -72,6 +73,10 @@ class NearestClassMean:
         means /= np.maximum(np.bincount(labels, minlength=classes), 1)[:, None]
         self._means = unit(means) if self.nearness is Nearness.COSINE else means
         return self
+
+    def tune(self, folds: Sequence[Fold], *, classes: int, key: Key) -> Tuned:
+        """Nothing: there is nothing to choose."""
+        return Tuned()
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Cosine with, or negative squared distance to, each class's mean: (q, d) -> (q, c)."""

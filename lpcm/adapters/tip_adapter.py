@@ -5,7 +5,7 @@ Refuses encoders that read no text, and to guess alpha and beta without validati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from lpcm.adapters.cache import Cache
 from lpcm.adapters.cache_search import (
     Search,
+    Trial,
+    choose_across,
     choose_point,
     edge,
     make_grid,
@@ -22,6 +24,7 @@ from lpcm.adapters.cache_search import (
     say_selection,
 )
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.adapters.validation import validation_rows
 from lpcm.keys import Key
 from lpcm.plugin.contracts import TextPrompts
@@ -106,6 +109,30 @@ class TipAdapter:
             }
         self._facts |= {"alpha": self._alpha, "beta": self._beta}
         return self
+
+    def tune(self, folds: Sequence[Fold], *, classes: int, key: Key) -> Tuned:
+        """Choose alpha and beta on average over folds (``lpcm.adapters.tuning``); ``key`` is not used.
+
+        Raises:
+            UsageError: when a fold has no text, or no validation rows.
+            DataError: when a fold has no rows, or its prompts do not fit its features.
+        """
+        trials = []
+        for fold in folds:
+            width = fold.features.shape[1]
+            vectors = class_vectors(fold.text, classes=classes, width=width, adapter="tip-adapter")
+            rows, truth = validation_rows(
+                fold.val, adapter="tip-adapter", chosen="alpha and beta", instead=""
+            )
+            cache = Cache.of(unit(fold.features), fold.labels, classes)
+            trials.append(Trial(TEMPERATURE * (unit(rows) @ vectors.T), cache, rows, truth))
+        grid = self._grid
+        alpha, beta, best = choose_across(trials, grid)
+        edges = {
+            "alpha_at_edge": edge(alpha, grid.alphas).value,
+            "beta_at_edge": edge(beta, grid.betas).value,
+        }
+        return Tuned({"alpha": alpha, "beta": beta}, {**edges, **best.facts()})
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of each class, (q, d) -> (q, c)."""

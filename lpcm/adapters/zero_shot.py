@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
 from lpcm.plugin.contracts import TextPrompts
@@ -48,6 +49,10 @@ class ZeroShot:
             )
         self._vectors = _unit(text.features.astype(np.float64))
         return self
+
+    def tune(self, folds: Sequence[Fold], *, classes: int, key: Key) -> Tuned:
+        """Nothing: there is nothing to choose."""
+        return Tuned()
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Cosine with each class, (q, d) -> (q, c). Raises ``DataError`` when the widths differ."""

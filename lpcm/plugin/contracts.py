@@ -333,7 +333,11 @@ class TextPrompts:
 
 
 class Adapter(Protocol):
-    """A classifier on frozen features. Selects its own settings on ``val``, never on test."""
+    """A classifier on frozen features. Selects its own settings on ``val``, never on test.
+
+    It may also have ``tune(folds, *, classes, key) -> Tuned`` (``lpcm.adapters.tuning``), which finds the settings
+    that do best on average over several folds, such as left-out domains.
+    """
 
     selection: str
     """How settings are chosen, as the row says it, for example ``"validation accuracy, then log-loss"``."""
