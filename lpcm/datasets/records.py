@@ -29,6 +29,15 @@ RECORDS: tuple[DatasetRecord, ...] = (
         source="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998",
     ),
     DatasetRecord(
+        name="rendered",
+        summary="Drawn pictures of one object with eight known factors; needs no file",
+        loader="lpcm.datasets.rendered:Rendered",
+        takes="[COUNT]",
+        classes=8,
+        images=2000,
+        licence="CC0-1.0",
+    ),
+    DatasetRecord(
         name="caltech101",
         summary="Caltech 101, photos of objects, CoOp split",
         loader="lpcm.datasets.caltech101:Caltech101",

@@ -5,14 +5,16 @@ Source: the contract ``lpcm.plugin.contracts.Dataset``.
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from lpcm.errors import DataError
 from lpcm.plugin.contracts import DatasetOptions, Sample
 from lpcm.plugin.records import DatasetRecord
+from lpcm.plugin.truth import FactorKind, Factors
 from lpcm.store.files import FileDigests
 from lpcm.testing.common import LOADING, expect_text, watched
 from lpcm.testing.digests import OtherFiles, expect_digest
@@ -23,6 +25,8 @@ SPLITS = ("train", "val", "test")
 _OPENED = 3
 # A source holds a path or the bytes of a small file; decoded pixels of a photo are larger than this.
 _MOST_PICKLED = 1 << 20
+# A turn in radians, with room for values that were stored as float32.
+_TURN = 2 * math.pi * (1 + 1e-6)
 
 
 def build(subject: Subject, files: FileDigests | None = None) -> Any:
@@ -52,6 +56,18 @@ def _some(subject: Subject) -> list[Sample]:
     if not with_images:
         skip("its samples have no images, only stored features")
     return with_images
+
+
+def _factors(subject: Subject) -> dict[str, Factors]:
+    dataset = shared(subject)
+    if not hasattr(dataset, "factors"):
+        skip("it knows no factors")
+    return subject.once("factors", lambda: {split: dataset.factors(split) for split in dataset.splits})
+
+
+def _heads(tables: Mapping[str, Factors]) -> tuple[tuple[str, ...], tuple[FactorKind, ...]]:
+    first = next(iter(tables.values()))
+    return first.names, first.kinds
 
 
 def record_tells_the_truth(subject: Subject) -> None:
@@ -145,6 +161,73 @@ def domains_are_declared(subject: Subject) -> None:
             )
 
 
+def domain_classes_hold_their_samples(subject: Subject) -> None:
+    """Where some domain lacks classes, the labels that can occur there include all that do."""
+    dataset = shared(subject)
+    if not hasattr(dataset, "domain_classes"):
+        skip("it does not say that a domain lacks classes")
+    known = dataset.domain_classes
+    expect(isinstance(known, Mapping), f"domain_classes is a {type(known).__name__}: expected a mapping")
+    for domain, labels in known.items():
+        expect(
+            domain in dataset.domains, f"domain_classes names {domain!r}: declared are {dataset.domains!r}"
+        )
+        expect(
+            isinstance(labels, tuple) and labels and labels == tuple(sorted(set(labels))),
+            f"domain_classes of {domain!r} is {labels!r:.60}: expected ascending labels, each once",
+        )
+        wrong = [label for label in labels if label not in range(len(dataset.classes))]
+        expect(
+            not wrong, f"domain_classes of {domain!r} holds {wrong}: labels end at {len(dataset.classes) - 1}"
+        )
+    for samples in _samples(subject).values():
+        for s in samples:
+            expect(
+                s.domain not in known or s.label in known[s.domain],
+                f"sample {s.id!r} of {s.domain!r} has label {s.label}, which domain_classes leaves out there",
+            )
+
+
+def factors_are_aligned_with_samples(subject: Subject) -> None:
+    """Factors have a finite float64 row a sample, and the same names and kinds in each split."""
+    tables = _factors(subject)
+    names, kinds = _heads(tables)
+    expect(
+        len(set(names)) == len(names) == len(kinds) >= 1,
+        f"factors have names {names!r} and kinds {kinds!r}: expected one kind a name, each name once",
+    )
+    for name, kind in zip(names, kinds, strict=True):
+        expect_text(name, "a factor's name")
+        expect(isinstance(kind, FactorKind), f"factor {name!r} is of kind {kind!r}: expected a FactorKind")
+    for split, table in tables.items():
+        expect((table.names, table.kinds) == (names, kinds), f"factors of {split!r} are other factors")
+        shape = (len(_samples(subject)[split]), len(names))
+        values = table.values
+        expect(
+            values.dtype.name == "float64" and values.shape == shape,
+            f"factors of {split!r} are {values.dtype.name} of shape {values.shape}: expected float64, {shape}",
+        )
+        expect(all(map(math.isfinite, values.ravel().tolist())), f"factors of {split!r} are not all finite")
+    again = build(subject)
+    for split, table in tables.items():
+        same = table.values.tolist() == again.factors(split).values.tolist()
+        expect(same, f"factors of {split!r} are others the second time")
+
+
+def factors_are_of_their_kind(subject: Subject) -> None:
+    """Categories are whole numbers from 0, angles are radians within a turn, and each factor varies."""
+    tables = _factors(subject)
+    for place, (name, kind) in enumerate(zip(*_heads(tables), strict=True)):
+        values = {value for table in tables.values() for value in table.values[:, place].tolist()}
+        expect(len(values) >= 2, f"factor {name!r} is always {min(values)}: it tells nothing")
+        if kind is FactorKind.CATEGORICAL:
+            wrong = [value for value in values if value < 0 or value != int(value)]
+            expect(not wrong, f"categorical factor {name!r} has value {wrong[:1]}: expected 0, 1, 2, ...")
+        if kind is FactorKind.ANGLE:
+            far = max(values, key=abs)
+            expect(abs(far) <= _TURN, f"angle {name!r} has value {far}: expected radians, at most 2 pi")
+
+
 def images_open(subject: Subject) -> None:
     """The first and last images of each split are decoded to Pillow images."""
     from PIL.Image import Image
@@ -233,6 +316,9 @@ CHECKS: tuple[CheckFunction, ...] = (
     samples_keep_their_order,
     labels_are_in_range,
     domains_are_declared,
+    domain_classes_hold_their_samples,
+    factors_are_aligned_with_samples,
+    factors_are_of_their_kind,
     images_open,
     images_cross_to_workers,
     fingerprints_tell_images_apart,
