@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from lpcm.errors import SealError
-from lpcm.plugin.truth import Score
 from lpcm.plugin.records import (
     TaskRecord,
 )
+from lpcm.plugin.truth import Partition, Score, Truth
 
 from .faults import failed
 
@@ -128,3 +128,59 @@ TASK = TaskRecord(name="sound", summary="s", loader="a:b")
 )
 def test_a_broken_task_is_caught(broken: type, caught: set[str]) -> None:
     assert failed(TASK, broken) == caught
+
+
+class OverlappingSides(SoundTask):
+    def partition(self, roster: Any, axes: Mapping[str, Any]) -> Partition:
+        places = np.arange(len(roster.ids))
+        return Partition(train=places[:150], val=places[150:], test=places[140:200])
+
+
+class ScoresLogits(SoundTask):
+    def fit(self, bench: Any, axes: Mapping[str, Any]) -> Fitted:
+        fitted = super().fit(bench, axes)
+
+        class Logits(Fitted):
+            def predict(self, features: np.ndarray) -> np.ndarray:
+                return self.adapter.logits(features)
+
+        return Logits(fitted.adapter, bench, fitted.facts)
+
+    def score(self, predictions: np.ndarray, labels: np.ndarray, classes: int) -> Score:
+        return super().score(predictions.argmax(axis=1), labels, classes)
+
+
+class ScoresFactors(SoundTask):
+    truth = Truth.FACTORS
+
+    def score(self, predictions: np.ndarray, factors: Any, classes: int) -> Score:
+        return super().score(predictions, factors.values[:, 0], classes)
+
+
+class BorrowsWithoutSaying(SoundTask):
+    def fit(self, bench: Any, axes: Mapping[str, Any]) -> Fitted:
+        with contextlib.suppress(SealError):
+            bench.oracle()
+        return super().fit(bench, axes)
+
+
+class BorrowsAndSays(BorrowsWithoutSaying):
+    def oracle(self, axes: Mapping[str, Any]) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("task", "caught"),
+    [
+        (OverlappingSides, {"the_partition_keeps_sides_apart"}),
+        (ScoresLogits, set()),
+        (ScoresFactors, set()),
+        (
+            BorrowsWithoutSaying,
+            {"test_labels_are_never_asked_for", "nothing_is_fitted_after_the_seal_opens"},
+        ),
+        (BorrowsAndSays, set()),
+    ],
+)
+def test_what_a_task_may_also_have_is_checked(task: type, caught: set[str]) -> None:
+    assert failed(TASK, task) == caught
