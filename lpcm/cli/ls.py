@@ -18,17 +18,20 @@ from lpcm.plugin.records import (
     MetricRecord,
 )
 
+STUDIES = "studies"
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The kind to list."""
-    command.add_argument(
-        "kind", metavar="KIND", choices=[k.plural for k in Kind], help=", ".join(k.plural for k in Kind)
-    )
+    choices = [*(k.plural for k in Kind), STUDIES]
+    command.add_argument("kind", metavar="KIND", choices=choices, help=", ".join(choices))
     command.add_argument("--settings", action="store_true", help="also list what --set can change")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the offers of one kind."""
+    if arguments.kind == STUDIES:
+        return _studies(arguments.json)
     kind = next(k for k in Kind if k.plural == arguments.kind)
     offers = host_of(arguments).offers(kind)
     if arguments.json:
@@ -46,6 +49,21 @@ def run(arguments: argparse.Namespace) -> int:
                 default = "from the data" if param.default is None else param.default
                 rows.append(("", "", "", f"  --set {offer.record.name}.{param.name}={default}: {param.help}"))
     print_columns(rows, (kind.value.upper(), "FACTS", "FROM", "SUMMARY"))
+    return EXIT_DONE
+
+
+def _studies(as_json: bool) -> int:
+    """Study files that come with lpcm; the first line of each says what it asks."""
+    from lpcm.study.suite import packaged
+
+    found = []
+    for name, path in packaged().items():
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+        found.append({"name": name, "summary": first.removeprefix("#").strip(), "path": str(path)})
+    if as_json:
+        print_json(found)
+    else:
+        print_columns([(f["name"], f["summary"]) for f in found], ("STUDY", "SUMMARY"))
     return EXIT_DONE
 
 

@@ -1,19 +1,28 @@
-"""``lpcm-eval run``: carries out a study given by flags, by a file, or by a file that flags change."""
+"""``lpcm-eval run``: carries out a study, or a suite of them, given by flags, a file, or a file that flags change."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpcm.cli.common import add_store, host_of, print_json, store_of
-from lpcm.errors import MissingError
+from lpcm.errors import (
+    EXIT_CELLS_FAILED,
+    EXIT_DONE,
+    EXIT_MISSING,
+    EXIT_USAGE,
+    LpcmError,
+    MissingError,
+)
 from lpcm.study.progress import Reporter
+from lpcm.study.runner import Run, Runner
 from lpcm.study.spec import Study
+from lpcm.study.suite import Part, find_study, is_suite, parts_of
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -22,7 +31,11 @@ if TYPE_CHECKING:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """One flag a field of the study; see ``lpcm.study.spec``."""
     command.add_argument(
-        "study", nargs="?", type=Path, metavar="STUDY.toml", help="study file; flags change its fields"
+        "study",
+        nargs="?",
+        type=Path,
+        metavar="STUDY.toml",
+        help="study file, or the name of one that lpcm brings; flags change its fields",
     )
     for f in fields(Study):
         flag = f"--{f.name.replace('_', '-')}"
@@ -45,44 +58,88 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the study and print its table."""
-    from lpcm.study.runner import Runner
+    """Run the study, or the parts of a suite one after the other, and print a table of each."""
+    parts, suite = asked(arguments)
+    host, store = host_of(arguments), store_of(arguments)
+    home = (arguments.out or Path("runs") / suite) if suite else arguments.out
+    done: list[tuple[str, Run]] = []
+    for part in parts:
+        reporter = Reporter() if arguments.quiet else TerminalReporter()
+        if suite:
+            reporter.note(f"part {part.name}, {len(done) + 1} of {len(parts)}")
+        try:
+            result = Runner(host, store, reporter).run(part.study, home / part.name if suite else home)
+        except LpcmError as error:
+            if not suite:
+                raise
+            # What cannot be planned is told, and the other parts are still run.
+            done.append((part.name, _unplanned(home / part.name, error)))
+            reporter.note(f"part {part.name}: {error.message}")
+            continue
+        finally:
+            reporter.close() if isinstance(reporter, TerminalReporter) else None
+        if not suite:
+            _refuse_if_nothing_ran(result)
+        done.append((part.name, result))
+        if not arguments.json:
+            _print_tables(result)
+    code = max((result.exit_code for _, result in done), key=_SEVERITY.index)
+    if arguments.json:
+        print_json(_answer(done, home if suite else None, code))
+    return code
 
-    study = study_of(arguments)
-    reporter = Reporter() if arguments.quiet else TerminalReporter()
-    try:
-        result = Runner(host_of(arguments), store_of(arguments), reporter).run(study, arguments.out)
-    finally:
-        reporter.close() if isinstance(reporter, TerminalReporter) else None
+
+_SEVERITY = (EXIT_DONE, EXIT_CELLS_FAILED, EXIT_USAGE, EXIT_MISSING)
+
+
+def asked(arguments: argparse.Namespace) -> tuple[tuple[Part, ...], str]:
+    """What to run, and the name of the suite: empty for a single study."""
+    if arguments.study is None:
+        return (Part("", Study.parse(_given(arguments), "command line")),), ""
+    file = find_study(arguments.study)
+    values = Study.load(file)
+    source = f"{file} and command line" if _given(arguments) else str(file)
+    if is_suite(values):
+        return parts_of(values, _given(arguments), source), file.stem
+    return (Part("", Study.parse({**values, **_given(arguments)}, source)),), ""
+
+
+def _refuse_if_nothing_ran(result: Run) -> None:
+    """Where nothing could run, the reason is the answer, not an empty table."""
     if all(
         row["status"] == "failed" and row["error"]["type"] == MissingError.__name__ for row in result.rows
     ):
-        # Nothing could run: the reason is the answer, not an empty table.
         error = result.rows[0]["error"]
         raise MissingError(error["message"], error["hint"])
-    if arguments.json:
-        print_json(
-            {"folder": str(result.folder), "exit_code": result.exit_code, "summary": list(result.summary)}
-        )
-    else:
-        from rich.console import Console
-
-        from lpcm.report.table import print_run
-
-        console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty())
-        print_run(console, result.rows, result.summary)
-        console.print(f"\nresults: {result.folder}", highlight=False, markup=False)
-    return result.exit_code
 
 
-def study_of(arguments: argparse.Namespace) -> Study:
-    """The study of the file, with the fields that flags give replaced."""
-    values: dict[str, Any] = {}
-    source = "command line"
-    if arguments.study is not None:
-        values = Study.load(arguments.study)
-        source = f"{arguments.study} and command line" if _given(arguments) else str(arguments.study)
-    return Study.parse({**values, **_given(arguments)}, source)
+def _unplanned(folder: Path, error: LpcmError) -> Run:
+    told = {"status": "failed", "cell": {}, "error": {"message": error.message, "hint": error.hint}}
+    return Run(folder, (told,), (), error.exit_code)
+
+
+def _print_tables(result: Run) -> None:
+    from rich.console import Console
+
+    from lpcm.report.table import print_run
+
+    console = Console(width=None if sys.stdout.isatty() else 160, soft_wrap=not sys.stdout.isatty())
+    print_run(console, result.rows, result.summary)
+    console.print(f"\nresults: {result.folder}", highlight=False, markup=False)
+
+
+def _answer(done: Sequence[tuple[str, Run]], suite: Path | None, code: int) -> dict[str, Any]:
+    answers = [
+        {"folder": str(run.folder), "exit_code": run.exit_code, "summary": list(run.summary)}
+        for _, run in done
+    ]
+    if suite is None:
+        return answers[0]
+    named = [
+        {"name": name, **answer, **({"error": run.rows[0]["error"]} if not run.summary else {})}
+        for (name, run), answer in zip(done, answers, strict=True)
+    ]
+    return {"folder": str(suite), "exit_code": code, "parts": named}
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

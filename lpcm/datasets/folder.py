@@ -92,7 +92,8 @@ class FolderDataset(ListedDataset):
     """Images in class folders.
 
     Args:
-        options: ``argument`` is the path, with ``?layout=...`` behind it when the layout is to be decided.
+        options: ``argument`` is the path, with ``?layout=...`` behind it when the layout is to be decided. A
+            relative path that is not there is looked for under ``root`` too.
 
     Raises:
         UsageError: without a path, or for an unknown layout.
@@ -101,7 +102,7 @@ class FolderDataset(ListedDataset):
     def __init__(self, options: DatasetOptions) -> None:
         super().__init__(f"folder:{options.argument}", options.files)
         text, self._asked = _parse(options.argument)
-        self.path = Path(text).expanduser()
+        self.path = _found(Path(text).expanduser(), options.root)
 
     def _list(self) -> Listing:
         _check_folder(self.path)
@@ -218,6 +219,12 @@ def recognise(top: Folder) -> Layout:
         f"have different folders in them: {_difference(below[0], set(uneven.folders))}",
         f"If these are domains, say so: {_asking(top.path, Layout.DOMAINS)}",
     )
+
+
+def _found(path: Path, root: Path) -> Path:
+    """The path itself, or the one under the data root, so that a study file need not know where data lie."""
+    under = root / path
+    return under if not path.exists() and under.exists() else path
 
 
 def _parse(argument: str) -> tuple[str, Layout | None]:

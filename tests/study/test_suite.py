@@ -1,0 +1,110 @@
+"""Study files of several parts: shared fields, one folder a part, one table a part."""
+
+import json
+
+import pytest
+
+from lpcm.errors import UsageError
+from lpcm.study.spec import Study
+from lpcm.study.suite import find_study, packaged, parts_of
+
+TWO = """
+encoder = "toy"
+task = "fewshot"
+dataset = "toy"
+shots = 1
+seeds = 1
+
+[set]
+"linear-probe.max_iter" = 50
+
+[[part]]
+name = "plain"
+disentangler = "none"
+
+[[part]]
+name = "white"
+disentangler = "whiten"
+shots = 2
+"""
+
+
+def test_parts_inherit_what_stands_above_them(tmp_path):
+    file = tmp_path / "two.toml"
+    file.write_text(TWO)
+    plain, white = parts_of(Study.load(file), {}, "two.toml")
+    assert (plain.name, plain.study.disentangler, plain.study.shots) == ("plain", ("none",), (1,))
+    assert (white.name, white.study.disentangler, white.study.shots) == ("white", ("whiten",), (2,))
+    assert plain.study.set == white.study.set == (("linear-probe.max_iter", 50),)
+
+
+def test_flags_change_every_part(tmp_path):
+    file = tmp_path / "two.toml"
+    file.write_text(TWO)
+    parts = parts_of(Study.load(file), {"shots": "4"}, "two.toml")
+    assert {part.study.shots for part in parts} == {(4,)}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ([], "one or more"),
+        ([{"task": "fewshot"}], "part 1 has name None"),
+        ([{"name": "../x"}], r"part 1 has name '\.\./x'"),
+        ([{"name": "a"}, {"name": "a"}], "two parts"),
+        ([{"name": "a", "tsak": "fewshot"}], "part 'a': a study has no field 'tsak'"),
+    ],
+)
+def test_wrong_parts_are_named(part, said):
+    with pytest.raises(UsageError, match=said):
+        parts_of({"part": part}, {}, "file.toml")
+
+
+def test_a_suite_runs_its_parts_into_one_folder_and_goes_on(command, tmp_path):
+    file = tmp_path / "two.toml"
+    file.write_text(TWO)
+    code, out, _ = command("run", file, "--out", tmp_path / "suite", "--json")
+    answer = json.loads(out)
+    assert (code, answer["exit_code"]) == (0, 0)
+    assert [part["name"] for part in answer["parts"]] == ["plain", "white"]
+    assert all((tmp_path / "suite" / part / "rows.jsonl").exists() for part in ("plain", "white"))
+    again, out, said = command("run", file, "--out", tmp_path / "suite")
+    assert again == 0
+    assert said.count("nothing to do") == 2
+    assert out.count("toy on toy") == 2
+
+
+def test_a_part_that_cannot_be_planned_leaves_the_others_their_turn(command, tmp_path):
+    file = tmp_path / "two.toml"
+    file.write_text(TWO.replace('disentangler = "none"', 'disentangler = "nonesuch"'))
+    code, out, said = command("run", file, "--out", tmp_path / "suite", "--json")
+    answer = json.loads(out)
+    assert code == answer["exit_code"] == 2
+    assert "nonesuch" in answer["parts"][0]["error"]["message"]
+    assert "nonesuch" in said
+    assert answer["parts"][1]["exit_code"] == 0
+
+
+def test_a_packaged_study_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    from pathlib import Path
+
+    for text in ("suite-mini", "suite-mini.toml", "studies/suite-mini.toml"):
+        assert find_study(Path(text)) == packaged()["suite-mini"]
+    with pytest.raises(UsageError, match="no such file"):
+        find_study(Path("suite-mimi.toml"))
+
+
+@pytest.mark.parametrize("name", sorted(packaged()))
+def test_packaged_studies_are_well_formed(name):
+    values = Study.load(packaged()[name])
+    if "part" in values:
+        assert parts_of(values, {}, name)
+    else:
+        Study.parse(values, name)
+
+
+def test_packaged_studies_are_listed(command):
+    code, out, _ = command("ls", "studies", store=False)
+    assert code == 0
+    assert all(name in out for name in packaged())
