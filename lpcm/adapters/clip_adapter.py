@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.prompts import unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tip_adapter import TEMPERATURE
+from lpcm.adapters.trained import Problem, TrainedAdapter, best_of, judging
 from lpcm.adapters.training import Epoch, Rows, Schedule, Trained, parse_keep, tell, tensor, train
-from lpcm.adapters.validation import validation_rows
-from lpcm.errors import DataError, UsageError
+from lpcm.errors import UsageError
 from lpcm.keys import Key
-from lpcm.plugin.contracts import TextPrompts
 
 RATIOS = (0.2, 0.4, 0.6, 0.8)
 
 
-class CLIPAdapter:
+class CLIPAdapter(TrainedAdapter):
     """Zero-shot on features that are blended with what two layers make of them.
 
         g      = ratio relu(relu(f A) B) + (1 - ratio) f
@@ -40,6 +38,16 @@ class CLIPAdapter:
     Source: Gao et al. 2024, "CLIP-Adapter: Better vision-language models with feature adapters" (IJCV), the visual
     adapter; the reduction, the layers without bias and the text side without a network are the released code's.
     """
+
+    name = "clip-adapter"
+    chosen = "the ratio and the epoch"
+    instead = ("ratio=0.2", "keep=last")
+    published = Published(
+        settings_on=LooksAt.NOTHING,
+        settings={"ratio": 0.2, "keep": Epoch.LAST.value},
+        rule="the ratio is 0.2 and the last epoch is kept",
+        source="released code of Gao et al. 2024",
+    )
 
     def __init__(
         self,
@@ -67,48 +75,6 @@ class CLIPAdapter:
         )
         self.selection = f"epoch: {keep}; ratio: {chosen}"
 
-    def fit(
-        self,
-        features: NDArray[np.float32],
-        labels: NDArray[np.int64],
-        *,
-        classes: int,
-        key: Key,
-        val: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
-        text: TextPrompts | None = None,
-    ) -> CLIPAdapter:
-        """Train the layers on (n, d) features; ``key`` draws their start and the batches.
-
-        Raises:
-            UsageError: when ``text`` is missing, or ``val`` where something is to be chosen.
-            DataError: when there are no rows, or the prompts do not fit the features.
-        """
-        self._vectors = class_vectors(text, classes=classes, width=features.shape[1], adapter="clip-adapter")
-        if not len(labels):
-            raise DataError("clip-adapter was given no labelled rows: expected one or more")
-        held = None
-        if val is not None or len(self._ratios) > 1 or self._schedule.keep is Epoch.VALIDATION:
-            rows, truth = validation_rows(
-                val,
-                adapter="clip-adapter",
-                chosen="the ratio and the epoch",
-                instead="clip-adapter.ratio=0.2 --set clip-adapter.keep=last",
-            )
-            held = Rows.of(unit(rows), truth)
-        shots = Rows.of(unit(features), labels)
-        tried = [self._train(ratio, shots, held, key) for ratio in self._ratios]
-        place = 0
-        if len(tried) > 1:
-            place = min(range(len(tried)), key=lambda i: tried[i][1].rank)
-        (self._inward, self._outward), trained = tried[place]
-        self._ratio = self._ratios[place]
-        self._facts: dict[str, Any] = {
-            "ratio": self._ratio,
-            "hidden": self._inward.shape[1],
-            **tell(trained, self._schedule),
-        }
-        return self
-
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of each class, (q, d) -> (q, c)."""
         f = unit(features)
@@ -117,22 +83,34 @@ class CLIPAdapter:
         logits: NDArray[np.float64] = TEMPERATURE * (blended @ self._vectors.T)
         return logits
 
-    def report(self) -> Mapping[str, Any]:
-        """Tell the ratio, the hidden width, the epoch that was kept, and how validation chose."""
-        return dict(self._facts)
+    @property
+    def _searched(self) -> bool:
+        return len(self._ratios) > 1
+
+    def _learn(self, problem: Problem) -> None:
+        shots = Rows.of(problem.rows, problem.labels)
+        tried = [self._train(problem, ratio, shots) for ratio in self._ratios]
+        place = best_of([trained for _, trained in tried])
+        (self._inward, self._outward), trained = tried[place]
+        self._vectors, self._ratio = problem.vectors, self._ratios[place]
+        self._facts = {
+            "ratio": self._ratio,
+            "hidden": self._inward.shape[1],
+            **tell(trained, self._schedule),
+        }
 
     def _train(
-        self, ratio: float, shots: Rows, held: Rows | None, key: Key
+        self, problem: Problem, ratio: float, shots: Rows
     ) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], Trained]:
-        inward, outward = start(shots.features.shape[1], self.reduction, key)
-        vectors = TEMPERATURE * tensor(self._vectors)
+        inward, outward = start(shots.features.shape[1], self.reduction, problem.key)
+        vectors = TEMPERATURE * tensor(problem.vectors)
 
         def logits(f: torch.Tensor) -> torch.Tensor:
             made = torch.relu(torch.relu(f @ inward) @ outward)
             blended = torch.nn.functional.normalize(ratio * made + (1 - ratio) * f, dim=1)
             return blended @ vectors.T
 
-        trained = train([inward, outward], logits, shots, held, self._schedule, key)
+        trained = train([inward, outward], logits, shots, judging(problem), self._schedule, problem.key)
         layers = inward.detach().double().numpy(), outward.detach().double().numpy()
         return layers, trained
 

@@ -23,6 +23,12 @@ _SEARCH = Param(
 )
 _ALPHA_END = Param(name="alpha_end", help="end of alpha in the published grid", default=3.0, type=float)
 _BETA_END = Param(name="beta_end", help="end of beta in the published grid", default=7.0, type=float)
+_TRAIN_ALPHA = Param(
+    name="train_alpha", help="alpha while training; left out: of the lowest validation log-loss", type=float
+)
+_TRAIN_BETA = Param(
+    name="train_beta", help="beta while training; left out: of the lowest validation log-loss", type=float
+)
 _LR = Param(name="lr", help="learning rate at the start", default=0.001, type=float)
 _BATCH = Param(name="batch", help="rows a step", default=256, type=int)
 _KEEP = Param(
@@ -173,6 +179,8 @@ RECORDS: tuple[AdapterRecord, ...] = (
             _SEARCH,
             _ALPHA_END,
             _BETA_END,
+            _TRAIN_ALPHA,
+            _TRAIN_BETA,
             Param(name="epochs", help="passes over the shots", default=20, type=int),
             _LR,
             _BATCH,
@@ -322,6 +330,8 @@ RECORDS: tuple[AdapterRecord, ...] = (
             _SEARCH,
             Param(name="alpha_end", help="end of alpha in the published grid", default=7.0, type=float),
             _BETA_END,
+            _TRAIN_ALPHA,
+            _TRAIN_BETA,
             Param(name="epochs", help="passes over the shots", default=30, type=int),
             _LR,
             _BATCH,

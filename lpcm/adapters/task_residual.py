@@ -5,25 +5,21 @@ The class vectors themselves stay: what the shots teach is kept apart from what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.prompts import unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tip_adapter import TEMPERATURE
+from lpcm.adapters.trained import Problem, TrainedAdapter, best_of, judging
 from lpcm.adapters.training import Epoch, Optimiser, Rows, Schedule, Trained, parse_keep, tell, tensor, train
-from lpcm.adapters.validation import validation_rows
-from lpcm.errors import DataError, UsageError
-from lpcm.keys import Key
-from lpcm.plugin.contracts import TextPrompts
+from lpcm.errors import UsageError
 
 ALPHAS = (0.1, 0.5, 1.0)
 
 
-class TaskResidual:
+class TaskResidual(TrainedAdapter):
     """Zero-shot with class vectors that are moved by a trained residual.
 
         logits = 100 f V',   V_c = (T_c + alpha R_c) / |T_c + alpha R_c|
@@ -47,6 +43,16 @@ class TaskResidual:
         >>> made.fit(X, y, classes=3, key=Key.of(0), text=prompts).logits(X).argmax(1)
         array([0, 1, 2])
     """
+
+    name = "taskres"
+    chosen = "alpha and the epoch"
+    instead = ("alpha=0.5", "keep=last")
+    published = Published(
+        settings_on=LooksAt.NOTHING,
+        settings={"alpha": 0.5, "keep": Epoch.LAST.value},
+        rule="alpha is 0.5 and the last epoch is kept",
+        source="released code of Yu et al. 2023",
+    )
 
     def __init__(
         self,
@@ -77,63 +83,31 @@ class TaskResidual:
         )
         self.selection = f"epoch: {keep}; alpha: {chosen}"
 
-    def fit(
-        self,
-        features: NDArray[np.float32],
-        labels: NDArray[np.int64],
-        *,
-        classes: int,
-        key: Key,
-        val: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
-        text: TextPrompts | None = None,
-    ) -> TaskResidual:
-        """Train the residual on (n, d) features; ``key`` draws the batches.
-
-        Raises:
-            UsageError: when ``text`` is missing, or ``val`` where something is to be chosen.
-            DataError: when there are no rows, or the prompts do not fit the features.
-        """
-        vectors = class_vectors(text, classes=classes, width=features.shape[1], adapter="taskres")
-        if not len(labels):
-            raise DataError("taskres was given no labelled rows: expected one or more")
-        held = None
-        if val is not None or len(self._alphas) > 1 or self._schedule.keep is Epoch.VALIDATION:
-            rows, truth = validation_rows(
-                val,
-                adapter="taskres",
-                chosen="alpha and the epoch",
-                instead="taskres.alpha=0.5 --set taskres.keep=last",
-            )
-            held = Rows.of(unit(rows), truth)
-        shots = Rows.of(unit(features), labels)
-        tried = [self._train(vectors, alpha, shots, held, key) for alpha in self._alphas]
-        place = 0
-        if len(tried) > 1:
-            place = min(range(len(tried)), key=lambda i: tried[i][1].rank)
-        residual, trained = tried[place]
-        self._vectors = unit(vectors + self._alphas[place] * residual)
-        self._facts: dict[str, Any] = {"alpha": self._alphas[place], **tell(trained, self._schedule)}
-        return self
-
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Scores of each class, (q, d) -> (q, c)."""
         logits: NDArray[np.float64] = TEMPERATURE * (unit(features) @ self._vectors.T)
         return logits
 
-    def report(self) -> Mapping[str, Any]:
-        """Tell alpha, the epoch that was kept, and how validation chose."""
-        return dict(self._facts)
+    @property
+    def _searched(self) -> bool:
+        return len(self._alphas) > 1
 
-    def _train(
-        self, vectors: NDArray[np.float64], alpha: float, shots: Rows, held: Rows | None, key: Key
-    ) -> tuple[NDArray[np.float64], Trained]:
-        base = tensor(vectors)
+    def _learn(self, problem: Problem) -> None:
+        shots = Rows.of(problem.rows, problem.labels)
+        tried = [self._train(problem, alpha, shots) for alpha in self._alphas]
+        place = best_of([trained for _, trained in tried])
+        residual, trained = tried[place]
+        self._vectors = unit(problem.vectors + self._alphas[place] * residual)
+        self._facts = {"alpha": self._alphas[place], **tell(trained, self._schedule)}
+
+    def _train(self, problem: Problem, alpha: float, shots: Rows) -> tuple[NDArray[np.float64], Trained]:
+        base = tensor(problem.vectors)
         residual = torch.zeros_like(base, requires_grad=True)
 
         def logits(f: torch.Tensor) -> torch.Tensor:
             moved = torch.nn.functional.normalize(base + alpha * residual, dim=1)
             return TEMPERATURE * (f @ moved.T)
 
-        trained = train([residual], logits, shots, held, self._schedule, key)
+        trained = train([residual], logits, shots, judging(problem), self._schedule, problem.key)
         found: NDArray[np.float64] = residual.detach().double().numpy()
         return found, trained

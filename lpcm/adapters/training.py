@@ -1,7 +1,8 @@
 """The training loop of adapters that learn on cached features. Refuses to pick an epoch by anything but validation.
 
 Deterministic for a key: batches are drawn from it, and no global generator is touched. The optimiser and the
-cosine schedule over all steps are those of the released code of Tip-Adapter-F, TaskRes and APE-T.
+cosine schedule over all steps are those of the released code of Tip-Adapter-F, TaskRes and APE-T; SGD and the
+warm-up are CoOp's.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from lpcm.adapters.validation import Standing, standing
 from lpcm.errors import UsageError
 from lpcm.keys import Key
 
+MOMENTUM = 0.9
+"""Of SGD."""
+
 
 class Optimiser(str, Enum):
     """Who takes the steps."""
 
     ADAM = "adam"
     ADAMW = "adamw"
+    SGD = "sgd"
 
 
 class Epoch(str, Enum):
@@ -46,10 +51,12 @@ class Schedule:
         epochs: passes over the rows, 1 or more.
         lr: learning rate at the start; it falls to 0 along a half cosine over all steps.
         batch: rows a step; all at once where there are no more.
-        optimiser: Adam (its penalty added to the gradient) or AdamW (apart from it).
-        eps: of the optimiser, in units of the gradient.
+        optimiser: Adam (its penalty added to the gradient), AdamW (apart from it), or SGD with momentum.
+        eps: of Adam and AdamW, in units of the gradient.
         weight_decay: of the optimiser.
         keep: which epoch.
+        warm_up: epochs at the rate ``warm_lr`` before the half cosine begins; fewer than ``epochs``.
+        warm_lr: learning rate of the warm-up, above 0.
     """
 
     epochs: int
@@ -59,13 +66,21 @@ class Schedule:
     eps: float = 1e-8
     weight_decay: float = 0.01
     keep: Epoch = Epoch.VALIDATION
+    warm_up: int = 0
+    warm_lr: float = 1e-5
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"{name} is {value!r}: expected a whole number of 1 or more")
-        for name in ("lr", "eps"):
+        if isinstance(self.warm_up, bool) or not isinstance(self.warm_up, int) or self.warm_up < 0:
+            raise UsageError(f"warm_up is {self.warm_up!r}: expected a whole number of 0 or more")
+        if self.warm_up >= self.epochs:
+            raise UsageError(
+                f"warm_up is {self.warm_up} of {self.epochs} epochs: expected fewer, or nothing is learnt"
+            )
+        for name in ("lr", "eps", "warm_lr"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}: expected a number above 0")
         if not 0 <= self.weight_decay < math.inf:
@@ -102,9 +117,11 @@ class Rows:
     labels: torch.Tensor
 
     @classmethod
-    def of(cls, features: NDArray[np.floating], labels: NDArray[np.int64]) -> Rows:
-        """Copy them, so that nothing done here reaches the caller's."""
-        return cls(tensor(features), torch.from_numpy(labels.astype(np.int64)))
+    def of(
+        cls, features: NDArray[np.floating], labels: NDArray[np.int64], device: torch.device | None = None
+    ) -> Rows:
+        """Copy them, so that nothing done here reaches the caller's; onto ``device``, if one is named."""
+        return cls(tensor(features).to(device), torch.from_numpy(labels.astype(np.int64)).to(device))
 
 
 def tensor(array: NDArray[np.floating]) -> torch.Tensor:
@@ -119,6 +136,8 @@ def train(
     val: Rows | None,
     schedule: Schedule,
     key: Key,
+    *,
+    products: int | None = None,
 ) -> Trained:
     """Lower the cross-entropy of ``logits`` on ``rows`` by changing ``parameters`` in place.
 
@@ -129,14 +148,15 @@ def train(
         val: to choose the epoch on; needed unless the schedule keeps the last one.
         schedule: how.
         key: of the batches.
+        products: of a step, where they are more than rows times parameters; it decides the threads.
 
     Raises:
         UsageError: when ``val`` is needed and missing.
     """
     if val is None and schedule.keep is Epoch.VALIDATION:
         raise UsageError("an epoch is to be chosen on validation rows and there are none")
-    products = min(schedule.batch, len(rows.labels)) * sum(p.numel() for p in parameters)
-    with _threads(products):
+    least = min(schedule.batch, len(rows.labels)) * sum(p.numel() for p in parameters)
+    with _threads(least if products is None else products):
         return _train(parameters, logits, rows, val, schedule, key)
 
 
@@ -151,7 +171,7 @@ def _train(
     n = len(rows.labels)
     steps = math.ceil(n / schedule.batch)
     optimiser = _optimiser(parameters, schedule)
-    halves = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.epochs * steps)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimiser, _rates(schedule, steps))
     generator = key.fold("batches").torch_generator()
     best = _judge(logits, val, 0)
     kept = [p.detach().clone() for p in parameters]
@@ -165,7 +185,7 @@ def _train(
             value = torch.nn.functional.cross_entropy(logits(rows.features[batch]), rows.labels[batch])
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            halves.step()
+            rates.step()
             total += float(value.detach()) * len(batch)
         loss = total / n
         if schedule.keep is Epoch.LAST:
@@ -213,7 +233,23 @@ def _threads(products: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _rates(schedule: Schedule, steps: int) -> Callable[[int], float]:
+    """The rate at a step over ``schedule.lr``: flat while warming up, then a half cosine over what is left."""
+    warm, total = schedule.warm_up * steps, schedule.epochs * steps
+
+    def rate(step: int) -> float:
+        if step < warm:
+            return schedule.warm_lr / schedule.lr
+        return (1 + math.cos(math.pi * (step - warm) / (total - warm))) / 2
+
+    return rate
+
+
 def _optimiser(parameters: Sequence[torch.Tensor], schedule: Schedule) -> torch.optim.Optimizer:
+    if schedule.optimiser is Optimiser.SGD:
+        return torch.optim.SGD(
+            parameters, lr=schedule.lr, momentum=MOMENTUM, weight_decay=schedule.weight_decay
+        )
     make = torch.optim.Adam if schedule.optimiser is Optimiser.ADAM else torch.optim.AdamW
     return make(parameters, lr=schedule.lr, eps=schedule.eps, weight_decay=schedule.weight_decay)
 
@@ -224,5 +260,5 @@ def _judge(
     if val is None:
         return None, epoch
     with torch.no_grad():
-        scores = logits(val.features).double().numpy()
-    return standing(scores, val.labels.numpy()), epoch
+        scores = logits(val.features).double().cpu().numpy()
+    return standing(scores, val.labels.cpu().numpy()), epoch

@@ -1,13 +1,15 @@
 """Training depends on rows and key alone, and leaves the machine as it found it."""
 
+import numpy as np
 import pytest
 import torch
 
-from lpcm.adapters.training import Epoch, Rows, Schedule, tensor, train
+from lpcm.adapters.training import Epoch, Optimiser, Rows, Schedule, tensor, train
 from lpcm.errors import UsageError
 from lpcm.keys import Key
 
 from .drawn import CLASSES, TRAIN, VAL, D
+from .literal_training import residual
 
 
 def trained(val=VAL, threads=None, **settings):
@@ -62,3 +64,30 @@ def test_rows_are_copies():
     copied = tensor(TRAIN[0])
     copied.zero_()
     assert TRAIN[0].any()
+
+
+def test_sgd_with_a_warm_up_is_the_literal_recipe():
+    # Full batches, so that the order of the rows has no part; float64 here and float32 there.
+    settings = {"lr": 0.5, "weight_decay": 5e-4, "warm_lr": 1e-3}
+    found, _ = trained(optimiser=Optimiser.SGD, epochs=5, batch=65, warm_up=2, keep=Epoch.LAST, **settings)
+    rows, labels = TRAIN[0].astype(np.float64), TRAIN[1]
+    weights, speed = np.zeros((D, CLASSES)), np.zeros((D, CLASSES))
+    for step in range(5):
+        rate = 1e-3 if step < 2 else 0.5 * (1 + np.cos(np.pi * (step - 2) / 3)) / 2
+        slope = rows.T @ residual(rows @ weights, labels) + 5e-4 * weights
+        speed = 0.9 * speed + slope
+        weights = weights - rate * speed
+    np.testing.assert_allclose(found.numpy(), weights, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"warm_up": 4}, "warm_up is 4 of 4 epochs: expected fewer"),
+        ({"warm_up": -1}, "warm_up is -1: expected a whole number"),
+        ({"warm_lr": 0.0}, "warm_lr is 0.0: expected a number above 0"),
+    ],
+)
+def test_a_warm_up_that_cannot_be_is_refused(settings, said):
+    with pytest.raises(UsageError, match=said):
+        trained(**settings)
