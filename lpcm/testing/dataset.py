@@ -84,11 +84,14 @@ def record_tells_the_truth(subject: Subject) -> None:
 
 
 def classes_are_distinct_names(subject: Subject) -> None:
-    """There are two or more classes, and a prompt can name each."""
-    classes = shared(subject).classes
+    """There are two or more classes, or one where captions or factors say what to see; a prompt can name each."""
+    dataset = shared(subject)
+    classes = dataset.classes
+    told = hasattr(dataset, "factors") or all(s.captions for part in _samples(subject).values() for s in part)
+    fewest = 1 if told else 2
     expect(
-        isinstance(classes, tuple) and len(classes) >= 2,
-        f"classes is {classes!r:.60}: expected a tuple of 2 or more",
+        isinstance(classes, tuple) and len(classes) >= fewest,
+        f"classes is {classes!r:.60}: expected a tuple of {fewest} or more",
     )
     twice = [name for name, count in Counter(classes).items() if count > 1]
     expect(not twice, f"two classes are called {twice[:1]}")
