@@ -24,6 +24,8 @@ from lpcm.store.digest import digest_of
 if TYPE_CHECKING:
     import torch
 
+    from lpcm.plugin.tuner import PromptTuner
+
 
 class OpenClipEncoder:
     """Both towers of a model of open_clip; see ``lpcm.plugin.contracts.Encoder``.
@@ -75,6 +77,22 @@ class OpenClipEncoder:
             features: torch.Tensor = self._model.encode_text(self._tokenizer(list(texts)).to(self.device))
             return features.float()
 
+    def prompt_tuner(self) -> PromptTuner:
+        """The text tower as a function of the words before a class name (``lpcm.plugin.tuner``).
+
+        Raises:
+            UsageError: when the tower is not CLIP's own transformer.
+        """
+        if self._plan.tokenizer:
+            raise UsageError(
+                f"the text tower of {self.name!r} cannot be tuned: it reads the tokens of {self._plan.tokenizer},"
+                " and is not CLIP's own",
+                "prompt learning needs CLIP's own text transformer, for example --encoder vit-b16",
+            )
+        from lpcm.encoders.clip_tuner import ClipPromptTuner
+
+        return ClipPromptTuner(self._model, self._tokenizer, self.name)
+
     @cached_property
     def _weights(self) -> Path:
         return locate(self._options, self.name, self._plan.hub)
@@ -85,9 +103,15 @@ class OpenClipEncoder:
 
     @cached_property
     def _model(self) -> Any:
+        import torch
+
         path = self._weights
         refuse_absent_device(self.device)
-        state = read_state(path)
+        # The first call is inside inference mode: weights that are made there cannot be differentiated through.
+        with torch.inference_mode(False):
+            return self._loaded(read_state(path), path)
+
+    def _loaded(self, state: Mapping[str, torch.Tensor], path: Path) -> Any:
         model = _built(self._plan.arch, self.precision)
         state = _adapted(state, model, resizes=self._plan.resizes and self._options.weights is None)
         wrong = differences(state, model.state_dict())
@@ -96,7 +120,7 @@ class OpenClipEncoder:
                 f"{path} does not fit {self.name} ({self._plan.arch}): {'; '.join(wrong)}", _who_fits(state)
             )
         model.load_state_dict(state)
-        return model.to(self.device).eval()
+        return model.to(self.device).eval().requires_grad_(False)
 
     @cached_property
     def _tokenizer(self) -> Any:

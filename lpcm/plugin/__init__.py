@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         TaskRecord,
     )
     from lpcm.plugin.truth import Captions, FactorKind, Factors, Partition, Roster, Score, Truth
+    from lpcm.plugin.tuner import PromptTuner
 
 _HOME = {
     "lpcm.plugin.contracts": (
@@ -62,6 +63,7 @@ _HOME = {
         "Param Role RunRecord TaskRecord"
     ),
     "lpcm.plugin.truth": "Captions FactorKind Factors Partition Roster Score Truth",
+    "lpcm.plugin.tuner": "PromptTuner",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from lpcm.keys import Key
     from lpcm.plugin.truth import Captions, Factors, Score
+    from lpcm.plugin.tuner import MakeTuner
     from lpcm.store.files import FileDigests
 
 
@@ -113,6 +114,10 @@ class Encoder(Protocol):
         unit_norm: whether rows have Euclidean norm 1.
         preprocess: for images; ``None`` when it reads none.
         canary: expected answers to the probes; ``None`` when none were recorded.
+
+    It may also have ``prompt_tuner() -> PromptTuner`` (``lpcm.plugin.tuner``): its text tower as a differentiable
+    function of the words before a class name, for prompt learning. That loads weights, and raises ``UsageError``
+    where the tower does not allow it.
     """
 
     name: str
@@ -326,10 +331,13 @@ class TextPrompts:
     Args:
         features: (c, d) float32, a unit vector a class: the normalised mean over the templates.
         classes: the c class names.
+        tuner: makes the text tower differentiable, for adapters that learn prompts, in the space of ``features``;
+            ``None`` when the encoder has none.
     """
 
     features: NDArray[np.float32]
     classes: tuple[str, ...]
+    tuner: MakeTuner | None = None
 
 
 class Adapter(Protocol):

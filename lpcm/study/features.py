@@ -206,7 +206,8 @@ class Features:
             )
         )
         means = _unit(features.reshape(len(classes), len(templates), -1).mean(axis=1))
-        return TextPrompts(means.astype(np.float32), classes)
+        tuner = getattr(self.encoder, "prompt_tuner", None)
+        return TextPrompts(means.astype(np.float32), classes, tuner)
 
     def allowed(self, side: Side) -> tuple[int, ...] | None:
         """Labels that the domains of a side can hold; ``None`` when that is all of them."""

@@ -22,6 +22,7 @@ from lpcm_lite.packages import release
 if TYPE_CHECKING:
     import torch
 
+    from lpcm.plugin.tuner import PromptTuner
     from lpcm_lite.encoders.image_tower import ImageTower
     from lpcm_lite.encoders.text_tower import TextTower
 
@@ -144,6 +145,12 @@ class Lite0(Lite0Raw):
         """Encode texts as unit vectors, cut at 256 word pieces: n strings -> (n, 384) float32."""
         return self._texts.features(texts)
 
+    def prompt_tuner(self) -> PromptTuner:
+        """MiniLM as a function of the words before a class name (``lpcm.plugin.tuner``)."""
+        from lpcm_lite.encoders.prompt_tuner import MiniLMPromptTuner
+
+        return MiniLMPromptTuner(self._texts.model)
+
     def _facts(self) -> dict[str, Any]:
         store = self._options.files
         return {
@@ -156,10 +163,14 @@ class Lite0(Lite0Raw):
 
     @cached_property
     def _texts(self) -> TextTower:
+        import torch
+
         from lpcm_lite.encoders.text_tower import TextTower
 
         path = TEXT_WEIGHTS.verified(self._options.files)
-        return TextTower(path.parent, self._options.device, self._options.precision)
+        # Weights that are made in inference mode cannot be differentiated through, and a caller may be in it.
+        with torch.inference_mode(False):
+            return TextTower(path.parent, self._options.device, self._options.precision)
 
     @cached_property
     def _class_vectors(self) -> torch.Tensor:
