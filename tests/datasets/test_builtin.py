@@ -10,6 +10,7 @@ import pytest
 
 from lpcm.datasets.digits import Digits
 from lpcm.datasets.download import DownloadableDataset
+from lpcm.datasets.imagenet_shift import ImageNetShift
 from lpcm.datasets.placed import PlacedDataset
 from lpcm.datasets.records import RECORDS
 
@@ -49,6 +50,8 @@ def test_the_page_on_datasets_says_what_the_record_says(record, options):
     data = load(record, options, Path())
     if isinstance(data, DownloadableDataset):
         assert cells[7] == f"{data.megabytes:,} MB"
+    elif isinstance(data, ImageNetShift):
+        assert cells[7] == "as its parts"
     else:
         assert cells[7].startswith("by hand" if isinstance(data, PlacedDataset) else "comes with")
 
