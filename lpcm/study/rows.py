@@ -1,7 +1,8 @@
 """Rows: one result as JSON values, with all that is needed to doubt it. Schema ``lpcm.row/1``.
 
-A row of ``level`` ``"cell"`` is one cell; a row of ``level`` ``"summary"`` averages cells over seeds
-(:mod:`lpcm.study.summary`). ``docs/rows.md`` describes every field.
+A row of ``level`` ``"cell"`` is one cell; one of ``level`` ``"summary"`` averages cells over seeds
+(:mod:`lpcm.study.summary`), one of ``level`` ``"pooled"`` those over an axis too (:mod:`lpcm.study.pooled`).
+``docs/rows.md`` describes every field.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Level(str, Enum):
 
     CELL = "cell"
     SUMMARY = "summary"
+    POOLED = "pooled"
 
 
 class RowStatus(str, Enum):

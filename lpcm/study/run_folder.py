@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,16 @@ class RunFolder:
                 for exhibit in row.exhibits:
                     _copy_if_changed(exhibit, self.path / "exhibits" / key / exhibit.name)
 
-    def finish(self, rows: Sequence[StoredRow | dict[str, Any]]) -> Finished:
-        """Write all rows and their summary."""
+    def finish(
+        self, rows: Sequence[StoredRow | dict[str, Any]], pooled: Mapping[str, str] | None = None
+    ) -> Finished:
+        """Write all rows and their summary; ``pooled`` is the axis of each task that averages over one."""
         from lpcm.study.summary import summarise
 
         self.save_rows(rows)
         plain = tuple(row.row if isinstance(row, StoredRow) else row for row in rows)
         outcomes = {row.row["key"]: row.outcomes for row in rows if isinstance(row, StoredRow)}
-        summary = summarise(plain, outcomes)
+        summary = summarise(plain, outcomes, pooled)
         _write_if_changed(
             self.path / "summary.jsonl",
             "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in summary),

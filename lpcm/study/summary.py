@@ -6,7 +6,6 @@ Computed from rows and their outcomes alone, so that a summary can always be mad
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from lpcm.keys import Key
 from lpcm.stats.intervals import bootstrap, percentiles, student_t
-from lpcm.stats.paired import Difference, paired_bootstrap, paired_draws
+from lpcm.study.evidence import Evidence, described, done_of, told_difference
+from lpcm.study.pooled import Group, pooled_rows
 from lpcm.study.rows import SCHEMA, Level, RowStatus
 
 if TYPE_CHECKING:
@@ -23,72 +23,42 @@ if TYPE_CHECKING:
 CONTROL = "whiten"
 """Disentangler that the others are compared with: FastICA without its rotation."""
 
-# The same draws for every group: equal outcomes have equal intervals.
-_SAMPLES = Key.of(0).fold("summary", "samples")
-_PAIRED = Key.of(0).fold("summary", "paired")
-
 
 def sample_interval(outcomes: NDArray[np.float64], key: Key) -> dict[str, Any]:
     """The interval of one cell: bootstrap over its test samples."""
-    return {"samples": _described(bootstrap(outcomes, key.fold("samples")))}
+    return {"samples": described(bootstrap(outcomes, key.fold("samples")))}
 
 
 def draws_interval(draws: NDArray[np.float64]) -> dict[str, Any]:
     """The interval of one cell whose metric is no mean: percentiles of its values on bootstrap resamples."""
-    return _described(percentiles(draws))
+    return described(percentiles(draws))
 
 
-def summarise(rows: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]) -> tuple[dict[str, Any], ...]:
-    """One summary row a group of cells that differ only in their seed.
+def summarise(
+    rows: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path], pooled: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], ...]:
+    """One summary row a group of cells that differ only in their seed, then those over a pooled axis.
 
     Args:
         rows: cell rows, done and failed.
         outcomes: for the key of each done row, the file of its per-sample outcomes.
+        pooled: for each task that averages over an axis, such as target domains, that axis.
     """
-    groups: dict[tuple[tuple[str, Any], ...], list[Mapping[str, Any]]] = {}
+    groups: dict[Group, list[Mapping[str, Any]]] = {}
     for row in rows:
         group = tuple((name, value) for name, value in row["cell"].items() if name != "seed")
         groups.setdefault(group, []).append(row)
-    evidence = {group: _evidence(members, outcomes) for group, members in groups.items()}
-    return tuple(_summary(group, members, evidence) for group, members in groups.items())
-
-
-@dataclass(frozen=True, eq=False)
-class _Evidence:
-    """What the done cells of a group say of their test side, averaged over seeds.
-
-    Args:
-        value: the score.
-        outcomes: (q,) per-sample outcomes, or ``None``.
-        draws: (b,) scores on the resamples, or ``None``.
-    """
-
-    value: float
-    outcomes: NDArray[np.float64] | None
-    draws: NDArray[np.float64] | None
-
-    def interval(self) -> dict[str, Any] | None:
-        if self.outcomes is not None:
-            return _described(bootstrap(self.outcomes, _SAMPLES))
-        return None if self.draws is None else draws_interval(self.draws)
-
-    def difference(self, other: _Evidence) -> Difference | None:
-        """Paired difference to another group; ``None`` when the two are not of the same test side."""
-        if self.outcomes is not None and other.outcomes is not None:
-            if self.outcomes.shape != other.outcomes.shape:
-                return None
-            return paired_bootstrap(self.outcomes, other.outcomes, _PAIRED)
-        if self.draws is not None and other.draws is not None and self.draws.shape == other.draws.shape:
-            return paired_draws(self.value - other.value, self.draws, other.draws)
-        return None
+    evidence = {group: Evidence.of(members, outcomes) for group, members in groups.items()}
+    single = tuple(_summary(group, members, evidence) for group, members in groups.items())
+    return single + pooled_rows(groups, evidence, pooled or {})
 
 
 def _summary(
-    group: tuple[tuple[str, Any], ...],
+    group: Group,
     members: Sequence[Mapping[str, Any]],
-    evidence: Mapping[tuple[tuple[str, Any], ...], _Evidence | None],
+    evidence: Mapping[Group, Evidence | None],
 ) -> dict[str, Any]:
-    done = [row for row in members if row["status"] == RowStatus.DONE.value]
+    done = done_of(members)
     summary: dict[str, Any] = {"schema": SCHEMA, "level": Level.SUMMARY.value, "cell": dict(group)}
     if not done:
         return {
@@ -108,7 +78,7 @@ def _summary(
         "metric": done[0]["metric"],
         "value": own.value,
         "interval": {
-            "seeds": _described(across_seeds) if across_seeds else None,
+            "seeds": described(across_seeds) if across_seeds else None,
             "samples": own.interval(),
         },
         "null": _mean_of([row["null"] for row in done]),
@@ -128,9 +98,9 @@ def _summary(
 
 
 def _difference(
-    group: tuple[tuple[str, Any], ...],
-    own: _Evidence,
-    evidence: Mapping[tuple[tuple[str, Any], ...], _Evidence | None],
+    group: Group,
+    own: Evidence,
+    evidence: Mapping[Group, Evidence | None],
 ) -> dict[str, Any] | None:
     """Paired difference to the control on the same test samples; ``None`` where there is none to compare with."""
     cell = dict(group)
@@ -142,26 +112,7 @@ def _difference(
     difference = None if control is None else own.difference(control)
     if difference is None:
         return None
-    return {"to": CONTROL, "value": difference.value, **_described(difference), "p_value": difference.p_value}
-
-
-def _evidence(members: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Path]) -> _Evidence | None:
-    from safetensors.numpy import load_file
-
-    done = [row for row in members if row["status"] == RowStatus.DONE.value]
-    if not done:
-        return None
-    kept = [load_file(outcomes[row["key"]]) for row in done]
-
-    def mean(name: str) -> NDArray[np.float64] | None:
-        if not all(name in tensors for tensors in kept):
-            return None
-        if len({tensors[name].shape for tensors in kept}) > 1:
-            return None  # seeds with test sides of their own share no samples
-        average: NDArray[np.float64] = np.mean([tensors[name] for tensors in kept], axis=0)
-        return average
-
-    return _Evidence(float(np.mean([row["value"] for row in done])), mean("outcomes"), mean("draws"))
+    return told_difference(CONTROL, difference)
 
 
 def _mean_of(values: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -180,12 +131,3 @@ def _shared(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         elif all(f.get(name) == value for f in facts):
             shared[name] = value
     return shared
-
-
-def _described(interval: Any) -> dict[str, Any]:
-    return {
-        "low": float(interval.low),
-        "high": float(interval.high),
-        "confidence": interval.confidence,
-        "method": interval.method.value,
-    }
