@@ -30,7 +30,10 @@ PROTOCOLS: dict[Kind, tuple[str, ...]] = {
     Kind.GEOMETRY: ("Geometry",),
     Kind.DISENTANGLER: ("Disentangler",),
     Kind.ADAPTER: ("Adapter", "TextPrompts"),
-    Kind.TASK: ("Task", "Bench", "Fitted", "Score", "Truth", "Roster", "Partition", "Captions"),
+    Kind.TASK: (
+        *("Task", "Bench", "Fitted", "Score", "Truth", "Roster", "Partition", "Captions"),
+        *("Simulation", "Laboratory", "Finding"),
+    ),
     Kind.DATASET: ("DatasetOptions", "Dataset", "Sample", "ImageSource", "Factors", "FactorKind"),
     Kind.METRIC: ("Metric",),
 }

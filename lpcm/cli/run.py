@@ -206,6 +206,13 @@ class TerminalReporter(Reporter):
         self._progress.update(self._bars[what], completed=done, total=total, rate=rate, visible=done < total)
         self._line(f"{what}: {done} of {total} images" + (f", {rate}" if rate else ""), last=done == total)
 
+    def step(self, what: str, done: int, total: int, said: str) -> None:
+        """Show how far a long cell is."""
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total, rate="")
+        self._progress.update(self._bars[what], completed=done, total=total, rate=said, visible=done < total)
+        self._line(f"{what}: {done} of {total}, {said}", last=done == total)
+
     def cell(self, row: Mapping[str, Any]) -> None:
         """Count a finished cell."""
         self._cells = (self._cells[0] + 1, self._cells[1])

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
         Fitted,
         Geometry,
         ImageSource,
+        Laboratory,
         Metric,
         Precision,
         Preprocess,
         Resize,
         Sample,
+        Simulation,
         StoredFeatures,
         Task,
         TextPrompts,
@@ -48,13 +50,13 @@ if TYPE_CHECKING:
         RunRecord,
         TaskRecord,
     )
-    from lpcm.plugin.truth import Captions, FactorKind, Factors, Partition, Roster, Score, Truth
+    from lpcm.plugin.truth import Captions, FactorKind, Factors, Finding, Partition, Roster, Score, Truth
     from lpcm.plugin.tuner import PromptTuner
 
 _HOME = {
     "lpcm.plugin.contracts": (
         "Adapter Bench Block Canary Cell Dataset DatasetOptions Disentangler Encoder EncoderOptions Fitted Geometry "
-        "ImageSource Metric Precision Preprocess Resize Sample StoredFeatures Task TextPrompts"
+        "ImageSource Laboratory Metric Precision Preprocess Resize Sample Simulation StoredFeatures Task TextPrompts"
     ),
     "lpcm.plugin.hookspecs": "API hookimpl",
     "lpcm.plugin.host": "PluginHost",
@@ -62,7 +64,7 @@ _HOME = {
         "AdapterRecord DatasetRecord DisentanglerRecord EncoderRecord GeometryRecord Kind MetricRecord Modality "
         "Param Role RunRecord TaskRecord"
     ),
-    "lpcm.plugin.truth": "Captions FactorKind Factors Partition Roster Score Truth",
+    "lpcm.plugin.truth": "Captions FactorKind Factors Finding Partition Roster Score Truth",
     "lpcm.plugin.tuner": "PromptTuner",
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names.split()}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lpcm.keys import Key
-    from lpcm.plugin.truth import Captions, Factors, Score
+    from lpcm.plugin.truth import Captions, Factors, Finding, Score
     from lpcm.plugin.tuner import MakeTuner
     from lpcm.store.files import FileDigests
 
@@ -510,6 +510,43 @@ class Task(Protocol):
 
     def score(self, predictions: Any, truth: Any, classes: int) -> Score:
         """Score what ``predict`` gave against what the seal just handed out: labels, (n,), or as ``truth`` says."""
+        ...
+
+
+class Laboratory(Protocol):
+    """All that a simulation may touch.
+
+    Attributes:
+        key: the root of this cell's randomness; it depends on the seed alone.
+        workspace: folder of this cell, for checkpoints; it outlives an interruption and is removed when the row is
+            stored.
+    """
+
+    key: Key
+    workspace: Path
+
+    def geometry(self, dim: int, **settings: Any) -> Geometry:
+        """The cell's latent space; ``settings`` are the task's own, those that the study sets go before them."""
+        ...
+
+    def metric(self, name: str, **settings: Any) -> Metric:
+        """A metric by its name."""
+        ...
+
+    def progress(self, done: int, total: int, said: str) -> None:
+        """Tell the user how far it is, and in a few words how it stands, for example loss and score."""
+        ...
+
+
+class Simulation(Protocol):
+    """A task that needs neither encoder nor dataset: it makes its own data. Its record's ``axes`` say so."""
+
+    def cells(self, axes: Mapping[str, Sequence[Any]]) -> Iterator[Mapping[str, Any]]:
+        """Points of the product of ``axes`` (geometry, marginal, conditional, metric, seed) to be run."""
+        ...
+
+    def simulate(self, laboratory: Laboratory, axes: Mapping[str, Any]) -> Finding:
+        """Run one cell."""
         ...
 
 

@@ -120,3 +120,24 @@ class Score:
     null: Mapping[str, float] = field(default_factory=dict)
     ceiling: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finding:
+    """What a simulation found; see ``lpcm.plugin.contracts.Simulation``.
+
+    Args:
+        score: its score; outcomes are per latent, draw or sample, as the task says.
+        n: what it was measured on: fresh samples, say.
+        facts: what the row says of the simulation, as JSON values.
+        selection: how settings were chosen.
+        warnings: what the reader of the row should know.
+        exhibits: file names to contents, such as a plot.
+    """
+
+    score: Score
+    n: int
+    facts: Mapping[str, Any]
+    selection: str
+    warnings: tuple[str, ...] = ()
+    exhibits: Mapping[str, bytes] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from typing import Any
 from lpcm.store.results import DamagedError, exhibits_of, read_row
 
 # Parts of the store that lpcm can make again; downloaded data sets (data/) are never touched.
-_PARTS = ("features", "results", "canaries")
+_PARTS = ("features", "results", "canaries", "unfinished")
 
 
 @dataclass(frozen=True)

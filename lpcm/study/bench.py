@@ -113,7 +113,7 @@ class CellBench:
     def disentangler(self, rows: NDArray[np.float32], key: Key, **settings: Any) -> Disentangler:
         """The cell's disentangler fitted on these rows."""
         self._refuse_if_closed()
-        maker = _there(self._makers.disentangler, "disentangler")
+        maker = there(self._makers.disentangler, "disentangler")
         merged = maker.merged(settings)
         address = digest_of([maker.name, merged, key.state.hex(), rows.shape, _digest_rows(rows)])
 
@@ -126,7 +126,7 @@ class CellBench:
     def adapter(self, **settings: Any) -> Adapter:
         """A new adapter of the cell's kind."""
         self._refuse_if_closed()
-        maker = _there(self._makers.adapter, "adapter")
+        maker = there(self._makers.adapter, "adapter")
         made: Adapter = maker.attribute(**maker.merged(settings))
         return made
 
@@ -154,7 +154,8 @@ class CellBench:
             raise SealError("a task went on fitting after fitting was closed")
 
 
-def _there(maker: Maker | None, kind: str) -> Maker:
+def there(maker: Maker | None, kind: str) -> Maker:
+    """The maker of an axis. Raises ``DataError`` where the cell has none."""
     if maker is None:
         raise DataError(
             f"a task asked for a {kind}, and its cell names none", f"give its cells an axis {kind!r}"

@@ -76,12 +76,12 @@ def run_cell(plan: Plan, cell: Cell, host: PluginHost, features: Features) -> Ce
     score: Score = judge(predictions, seal.open(), len(features.dataset.classes))
     if not np.isfinite(score.value):
         raise DataError(f"the score is {score.value}")
-    exhibits = _exhibits(fitted)
+    exhibits = checked_exhibits(getattr(fitted, "exhibits", {}))
 
     row = done_row(
         cell,
         score=score,
-        interval=_interval(score, key),
+        interval=interval_of(score, key),
         n=len(test),
         selection=fitted.selection,
         oracle=seal.lent,
@@ -98,7 +98,7 @@ def run_cell(plan: Plan, cell: Cell, host: PluginHost, features: Features) -> Ce
             "feature_bytes": features.bytes,
         },
     )
-    return CellResult(row, _tensors(score, predictions), exhibits)
+    return CellResult(row, tensors_of(score, predictions), exhibits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,15 +132,21 @@ def _partition(task: Task, features: Features, axes: Mapping[str, Any]) -> Parti
     return made
 
 
+def maker_of(plan: Plan, host: PluginHost, kind: Kind, name: str) -> Maker:
+    """What makes a thing of that kind and name, with the settings of the study."""
+    piece = piece_of(kind, name, host, plan.pieces, plan.study)
+    return Maker(piece.found.offer.full_name, host.load(piece.found), piece.settings)
+
+
 def _makers(plan: Plan, host: PluginHost, axes: Mapping[str, Any]) -> Makers:
-    def maker(kind: Kind, name: str) -> Maker:
-        piece = piece_of(kind, name, host, plan.pieces, plan.study)
-        return Maker(piece.found.offer.full_name, host.load(piece.found), piece.settings)
-
     def of_axis(kind: Kind) -> Maker | None:
-        return maker(kind, axes[kind.value]) if kind.value in axes else None
+        return maker_of(plan, host, kind, axes[kind.value]) if kind.value in axes else None
 
-    return Makers(of_axis(Kind.DISENTANGLER), of_axis(Kind.ADAPTER), lambda name: maker(Kind.METRIC, name))
+    return Makers(
+        of_axis(Kind.DISENTANGLER),
+        of_axis(Kind.ADAPTER),
+        lambda name: maker_of(plan, host, Kind.METRIC, name),
+    )
 
 
 def _check_rows(predictions: Any, n: int, task: str) -> None:
@@ -152,26 +158,27 @@ def _check_rows(predictions: Any, n: int, task: str) -> None:
         )
 
 
-def _interval(score: Score, key: Key) -> Mapping[str, Any]:
+def interval_of(score: Score, key: Key) -> Mapping[str, Any]:
+    """The interval over samples, from outcomes or draws; ``None`` where the task gave neither."""
     if score.outcomes is not None:
         return sample_interval(np.asarray(score.outcomes, dtype=np.float64), key)
     return {"samples": None if score.draws is None else draws_interval(score.draws)}
 
 
-def _tensors(score: Score, predictions: Any) -> Mapping[str, NDArray[np.generic]]:
+def tensors_of(score: Score, predictions: Any) -> Mapping[str, NDArray[np.generic]]:
     """What is kept beside the row: labels and logits, but not codes of any width, which are made again at once."""
     tensors: dict[str, NDArray[np.generic]] = {}
     if score.outcomes is not None:
         tensors["outcomes"] = np.asarray(score.outcomes, dtype=np.float64)
     if score.draws is not None:
         tensors["draws"] = np.asarray(score.draws, dtype=np.float64)
-    if not isinstance(predictions, tuple) and np.asarray(predictions).ndim == 1:
+    if predictions is not None and not isinstance(predictions, tuple) and np.asarray(predictions).ndim == 1:
         tensors["predictions"] = np.asarray(predictions).astype(np.int64)
     return tensors
 
 
-def _exhibits(fitted: Fitted) -> Mapping[str, bytes]:
-    exhibits: Mapping[str, bytes] = getattr(fitted, "exhibits", {})
+def checked_exhibits(exhibits: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Exhibits whose names are file names on every system. Raises ``LpcmError`` for others."""
     for name in exhibits:
         if not _EXHIBIT_NAME.fullmatch(name):
             raise LpcmError(

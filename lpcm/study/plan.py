@@ -17,7 +17,7 @@ from lpcm import _core
 from lpcm.errors import LpcmError, UsageError, nearest
 from lpcm.plugin.contracts import Cell, Dataset, DatasetOptions, Encoder, EncoderOptions, Precision, Task
 from lpcm.plugin.host import Found, PluginHost
-from lpcm.plugin.records import AdapterRecord, Kind, Modality, Param
+from lpcm.plugin.records import AdapterRecord, Kind, Modality, Param, TaskRecord
 from lpcm.store.digest import digest_of, file_digest
 from lpcm.store.files import FileDigests
 from lpcm.store.versions import versions_of
@@ -118,14 +118,15 @@ class _Opened:
     def serves(self, cell: Cell) -> bool:
         """Whether the cell's encoder and dataset can be used."""
         return not any(
-            (kind, cell.axes[kind.value]) in self.failures for kind in (Kind.ENCODER, Kind.DATASET)
+            (kind, cell.axes.get(kind.value)) in self.failures for kind in (Kind.ENCODER, Kind.DATASET)
         )
 
     def digests(self, cell: Cell) -> dict[str, Any]:
         """Digests of what the cell reads."""
         return {
-            "encoder": self.known_digests[Kind.ENCODER, cell.axes["encoder"]],
-            "dataset": self.known_digests[Kind.DATASET, cell.axes["dataset"]],
+            kind.value: self.known_digests[kind, cell.axes[kind.value]]
+            for kind in (Kind.ENCODER, Kind.DATASET)
+            if kind.value in cell.axes
         }
 
 
@@ -163,6 +164,8 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
         "disentangler": study.disentangler,
         "adapter": study.adapter,
         "geometry": study.geometry,
+        "marginal": study.marginal,
+        "conditional": study.conditional,
         "metric": study.metric,
         "seed": study.seeds,
         "domain": [(name, domain) for name, dataset in opened.datasets.items() for domain in dataset.domains],
@@ -196,13 +199,21 @@ def piece_of(
     return pieces.get((kind, name)) or _piece(kind, name, host, study)
 
 
+def axes_of(host: PluginHost, task: str) -> tuple[Kind, ...]:
+    """The kinds that a task's record says it varies; a simulation has neither encoder nor dataset."""
+    record = host.find(Kind.TASK, task).record
+    assert isinstance(record, TaskRecord)  # the host finds by kind
+    return record.axes
+
+
 def _with_defaults(study: Study, host: PluginHost) -> tuple[Study, list[str]]:
     notes: list[str] = []
     if not study.task:
         raise UsageError("no task was given", f"type --task NAME; known: {_known(host, Kind.TASK)}")
-    if not study.encoder:
+    uses = {kind for name in study.task for kind in axes_of(host, name)}
+    if not study.encoder and Kind.ENCODER in uses:
         raise UsageError("no encoder was given", f"type --encoder NAME; known: {_known(host, Kind.ENCODER)}")
-    if not study.dataset:
+    if not study.dataset and Kind.DATASET in uses:
         stored = [name for name in study.encoder if name.startswith("features:")]
         offered = [offer.record.name for offer in host.offers(Kind.DATASET)]
         names = stored if stored else ["emoji"] if "emoji" in offered else ["digits"]
@@ -355,7 +366,7 @@ def _adapter_fits(
 ) -> bool:
     """Whether the encoder reads what the cell's adapter needs; a reference that needs text is left out without it."""
     name = cell.axes.get("adapter")
-    encoder = encoders.get(cell.axes["encoder"])
+    encoder = encoders.get(cell.axes.get("encoder", ""))
     if name is None or encoder is None:
         return True
     record = piece_of(Kind.ADAPTER, name, host, pieces, study).found.record

@@ -20,3 +20,6 @@ class Reporter:
 
     def note(self, text: str) -> None:
         """Something that the user should know now."""
+
+    def step(self, what: str, done: int, total: int, said: str) -> None:
+        """A cell that takes long is so far, and stands as ``said``."""

@@ -5,6 +5,7 @@ A cell that fails is a row with its error; the others go on. Refuses to touch te
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ class Runner:
                 self._reporter.note(note)
             target = RunFolder(folder or runs / plan.name, plan.study)
             rows = self._rows(plan, files, target)
-        finished = target.finish(rows)
+        pooled = {name: task.pooled for name, task in plan.tasks.items() if hasattr(task, "pooled")}
+        finished = target.finish(rows, pooled)
         failures = [row["error"]["type"] for row in finished.rows if row["status"] == "failed"]
         code = (
             EXIT_MISSING
@@ -101,11 +103,10 @@ class Runner:
         groups: dict[tuple[str, str], list[int]] = {}
         for place, planned in enumerate(plan.cells):
             if found[place] is None:
-                groups.setdefault((planned.cell.axes["encoder"], planned.cell.axes["dataset"]), []).append(
-                    place
-                )
+                axes = planned.cell.axes
+                groups.setdefault((axes.get("encoder", ""), axes.get("dataset", "")), []).append(place)
         for (encoder, dataset), places in groups.items():
-            features = self._features(plan, files, encoder, dataset)
+            features = self._features(plan, files, encoder, dataset) if encoder else None
             for place in places:
                 found[place] = self._row(plan, plan.cells[place], features)
                 if not isinstance(features, Exception):  # or the same failure would be told for each cell
@@ -153,18 +154,30 @@ class Runner:
         return features
 
     def _row(
-        self, plan: Plan, planned: PlannedCell, features: Features | Exception
+        self, plan: Plan, planned: PlannedCell, features: Features | Exception | None
     ) -> StoredRow | dict[str, Any]:
         """The row of one cell; whatever goes wrong in it becomes its row."""
         if isinstance(features, Exception):
             return failed_row(planned.cell, planned.key, features)
         try:
+            if features is None:
+                return self._simulated(plan, planned)
             from lpcm.study.cell import run_cell
 
             result = run_cell(plan, planned.cell, self._host, features)
             return self._results.put(planned.key, result.row, result.tensors, result.exhibits)
         except Exception as error:  # a plugin may raise anything, a disk may be full; the study goes on
             return failed_row(planned.cell, planned.key, error)
+
+    def _simulated(self, plan: Plan, planned: PlannedCell) -> StoredRow:
+        """The row of a cell without encoder and dataset; its checkpoints go when the row is stored."""
+        from lpcm.study.laboratory import run_simulation
+
+        workspace = self._store / "unfinished" / planned.key
+        result = run_simulation(plan, planned.cell, self._host, workspace, self._reporter.step)
+        row = self._results.put(planned.key, result.row, result.tensors, result.exhibits)
+        shutil.rmtree(workspace, ignore_errors=True)
+        return row
 
     def _report(self, row: StoredRow | dict[str, Any] | None) -> None:
         if row is not None:

@@ -173,6 +173,15 @@ class Study:
     )
     adapter: tuple[str, ...] = _field(_names, "NAMES", "classifiers on frozen features", ("linear-probe",))
     geometry: tuple[str, ...] = _field(_names, "NAMES", "latent spaces, for tasks that use one", ())
+    marginal: tuple[str, ...] = _field(
+        _names, "LAWS", "how latents are distributed, for tasks that make their own, for example uniform", ()
+    )
+    conditional: tuple[str, ...] = _field(
+        _names,
+        "LAWS",
+        "how a latent's partner is distributed around it, for example vmf:10 or laplace:0.1",
+        (),
+    )
     metric: tuple[str, ...] = _field(
         _names, "NAMES", "scores, for tasks that have several (default: the task's own)", ()
     )

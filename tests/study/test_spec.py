@@ -33,6 +33,8 @@ FLAGS = {
     "offline": True,
     "strict": True,
     "metric": "dci,mig",
+    "marginal": "uniform",
+    "conditional": "vmf:1,laplace:0.1",
 }
 
 

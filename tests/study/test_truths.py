@@ -115,3 +115,46 @@ def test_the_command_runs_a_task_of_any_truth(tmp_path, capsys):
         places = ["--plugin", str(PLUGIN), "--store", str(tmp_path / "store"), "--out", str(tmp_path / task)]
         assert main([*asked, *places]) == 0
         assert "words on known" in capsys.readouterr().out
+
+
+@pytest.fixture
+def simulate(host, tmp_path):
+    def carry_out(reporter=None, **fields):
+        study = Study.parse({"task": "counts", "geometry": "sphere", "seeds": "2", **fields}, "test")
+        return Runner(host, tmp_path / "store", reporter).run(study, None, tmp_path / "runs")
+
+    return carry_out
+
+
+def test_a_simulation_needs_neither_encoder_nor_dataset(simulate):
+    rows = simulate(conditional="wide,narrow").rows
+    assert [row["cell"]["conditional"] for row in rows] == ["wide", "wide", "narrow", "narrow"]
+    assert all(row["status"] == "done" for row in rows)
+    assert rows[0]["value"] == rows[2]["value"] != rows[1]["value"]  # its key depends on the seed alone
+    assert rows[0]["facts"] == {"resumed": False, "accuracy": 1.0, "kappa": 1.0}
+
+
+def test_settings_of_a_study_reach_the_geometry(simulate):
+    assert simulate(set=["sphere.kappa=7.0"]).rows[0]["facts"]["kappa"] == 7.0
+
+
+def test_an_interrupted_simulation_goes_on_from_its_checkpoint(simulate, tmp_path):
+    stopped = simulate(set=["counts.stops=true"], seeds="1").rows[0]
+    assert stopped["error"]["message"] == "stopped"
+    assert list((tmp_path / "store" / "unfinished").iterdir())
+    row = only(simulate(set=["counts.stops=true"], seeds="1"))
+    assert row["facts"]["resumed"] is True
+    assert not list((tmp_path / "store" / "unfinished").iterdir())
+
+
+def test_a_simulation_tells_how_far_it_is(simulate):
+    from lpcm.study.progress import Reporter
+
+    class Listening(Reporter):
+        steps = []
+
+        def step(self, what, done, total, said):
+            self.steps.append((what, done, total, said))
+
+    simulate(Listening(), seeds="1")
+    assert Listening.steps == [("counts sphere wide 0", 1, 2, "half"), ("counts sphere wide 0", 2, 2, "done")]

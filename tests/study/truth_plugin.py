@@ -7,7 +7,10 @@ from lpcm.plugin import (
     EncoderRecord,
     FactorKind,
     Factors,
+    Finding,
+    Kind,
     Modality,
+    Param,
     Partition,
     Sample,
     Score,
@@ -206,6 +209,33 @@ class OnLoan(Shows):
     score = OnTarget.score
 
 
+class Counts:
+    """A simulation that stops half-way the first time, and then goes on."""
+
+    def __init__(self, *, stops=False):
+        self.stops = stops
+
+    def cells(self, axes):
+        for conditional in axes["conditional"] or ("wide",):
+            for seed in axes["seed"]:
+                yield {"geometry": axes["geometry"][0], "conditional": conditional, "seed": seed}
+
+    def simulate(self, laboratory, axes):
+        mark = laboratory.workspace / "half-way"
+        resumed = mark.exists()
+        laboratory.progress(1, 2, "half")
+        mark.write_text("1")
+        if self.stops and not resumed:
+            raise RuntimeError("stopped")
+        space = laboratory.geometry(3)
+        z = space.sample_marginal(laboratory.key, 5)
+        right = laboratory.metric("accuracy")(np.arange(4), np.arange(4))
+        laboratory.progress(2, 2, "done")
+        score = Score(metric="sum", value=float(z.sum()), null={"nothing": 0.0})
+        facts = {"resumed": resumed, "accuracy": right, "kappa": space.kappa}
+        return Finding(score=score, n=5, facts=facts, selection="none")
+
+
 @hookimpl
 def lpcm_encoders():
     yield EncoderRecord(
@@ -222,3 +252,10 @@ def lpcm_datasets():
 def lpcm_tasks():
     for what in ("Captions", "Factors", "Nothing", "Target", "Loan"):
         yield TaskRecord(name=f"on-{what.lower()}", summary="toy", loader=f"truth_plugin:On{what}")
+    yield TaskRecord(
+        name="counts",
+        summary="toy",
+        loader="truth_plugin:Counts",
+        axes=(Kind.GEOMETRY,),
+        params=(Param(name="stops", help="toy", default=False, type=bool),),
+    )
