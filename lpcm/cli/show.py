@@ -13,16 +13,23 @@ from lpcm.errors import EXIT_CELLS_FAILED, EXIT_DONE, UsageError, nearest
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """The run to show."""
     command.add_argument("run_folder", metavar="RUN", help="folder of a run, or its name in runs/")
+    command.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the run."""
     from lpcm.study.run_folder import read_run
 
+    if arguments.json and arguments.markdown:
+        raise UsageError("--json and --markdown were given: expected one of them")
     finished = read_run(find_run(arguments.run_folder))
     failed = any(row["status"] == "failed" for row in finished.rows)
     if arguments.json:
         print_json({"rows": list(finished.rows), "summary": list(finished.summary)})
+    elif arguments.markdown:
+        from lpcm.report.markdown import markdown_of
+
+        print(markdown_of(finished.rows, finished.summary), end="")
     else:
         from rich.console import Console
 
