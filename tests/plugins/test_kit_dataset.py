@@ -15,6 +15,7 @@ from lpcm.plugin.contracts import Sample
 from lpcm.plugin.records import (
     DatasetRecord,
 )
+from lpcm.plugin.truth import FactorKind, Factors
 from lpcm.store.digest import digest_of
 
 from .faults import failed
@@ -132,6 +133,92 @@ class IgnoresItsFiles(SoundDataset):
         return super().digest()
 
 
+class WithFactors(SoundDataset):
+    """Sound, with a category, a number and an angle for each sample."""
+
+    names, kinds = (
+        ("shape", "size", "turn"),
+        (FactorKind.CATEGORICAL, FactorKind.CONTINUOUS, FactorKind.ANGLE),
+    )
+
+    def values(self, split: str) -> Any:
+        import numpy as np
+
+        n = len(self.samples(split))
+        return np.stack([np.arange(n) % 2, np.arange(n) / 7, np.arange(n) / 2], axis=1).astype(np.float64)
+
+    def factors(self, split: str) -> Factors:
+        return Factors(self.names, self.kinds, self.values(split))
+
+
+class OneRowTooFew(WithFactors):
+    def values(self, split: str) -> Any:
+        return super().values(split)[1:]
+
+
+class NotANumber(WithFactors):
+    def values(self, split: str) -> Any:
+        values = super().values(split)
+        values[2, 1] = float("nan")
+        return values
+
+
+class SmallFloats(WithFactors):
+    def values(self, split: str) -> Any:
+        return super().values(split).astype("float32")
+
+
+class OtherFactors(WithFactors):
+    def factors(self, split: str) -> Factors:
+        return Factors(("shape", "size", split), self.kinds, self.values(split))
+
+
+class RestlessFactors(WithFactors):
+    def values(self, split: str) -> Any:
+        values = super().values(split)
+        values[:, 1] += random.Random().random()
+        return values
+
+
+class Degrees(WithFactors):
+    def values(self, split: str) -> Any:
+        return super().values(split) * [1, 1, 60]
+
+
+class HalfCategories(WithFactors):
+    def values(self, split: str) -> Any:
+        return super().values(split) / [2, 1, 1]
+
+
+class StillFactor(WithFactors):
+    def values(self, split: str) -> Any:
+        return super().values(split) * [0, 1, 1]
+
+
+class AllowedTooFew(SoundDataset):
+    domain_classes = {"drawing": (0,)}
+
+
+class AllowedUnknown(SoundDataset):
+    domain_classes = {"sketch": (0, 1), "photo": (0, 1)}
+
+
+class AllowedBeyond(SoundDataset):
+    domain_classes = {"photo": (0, 2)}
+
+
+class OneClass(SoundDataset):
+    classes = ("thing",)
+
+    def sample(self, split: str, i: int) -> Sample:
+        return replace(super().sample(split, i), label=0)
+
+
+class OneClassWithCaptions(OneClass):
+    def sample(self, split: str, i: int) -> Sample:
+        return replace(super().sample(split, i), captions=(f"dot {i}",))
+
+
 DATASET = DatasetRecord(name="sound", summary="s", loader="a:b", classes=2, images=12)
 
 
@@ -150,6 +237,20 @@ DATASET = DatasetRecord(name="sound", summary="s", loader="a:b", classes=2, imag
         (NotForWorkers, {"images_cross_to_workers"}),
         (HoldsPixels, {"images_cross_to_workers"}),
         (IgnoresItsFiles, {"digest_moves_with_files"}),
+        (WithFactors, set()),
+        (OneRowTooFew, {"factors_are_aligned_with_samples"}),
+        (NotANumber, {"factors_are_aligned_with_samples"}),
+        (SmallFloats, {"factors_are_aligned_with_samples"}),
+        (OtherFactors, {"factors_are_aligned_with_samples"}),
+        (RestlessFactors, {"factors_are_aligned_with_samples"}),
+        (Degrees, {"factors_are_of_their_kind"}),
+        (HalfCategories, {"factors_are_of_their_kind"}),
+        (StillFactor, {"factors_are_of_their_kind"}),
+        (AllowedTooFew, {"domain_classes_hold_their_samples"}),
+        (AllowedUnknown, {"domain_classes_hold_their_samples"}),
+        (AllowedBeyond, {"domain_classes_hold_their_samples"}),
+        (OneClass, {"record_tells_the_truth", "classes_are_distinct_names"}),
+        (OneClassWithCaptions, {"record_tells_the_truth"}),
     ],
 )
 def test_a_broken_dataset_is_caught(broken: type, caught: set[str]) -> None:
