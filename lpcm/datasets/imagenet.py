@@ -88,10 +88,10 @@ class ImageNet(ImageNetFamily):
     Args:
         options: ``argument`` is the number of training images a class to keep at most, by key; empty for all of
             them. 64 contain 16. Few-shot studies need no more than shots plus four, and each image that is kept
-            costs a pass through the encoder.
+            costs a pass through the encoder. With 0 there is no train split, and no ``train`` folder is needed.
 
     Raises:
-        UsageError: when the argument is not a number above 0.
+        UsageError: when the argument is not a number.
     """
 
     known_as = "imagenet"
@@ -116,31 +116,37 @@ class ImageNet(ImageNetFamily):
     def __init__(self, options: DatasetOptions) -> None:
         super().__init__(options)
         self.at_most = _number(options.argument, self.known_as)
-        if self.at_most:
+        if self.at_most is not None:
             self.name = f"{self.known_as}:{self.at_most}"
 
     def _read(self, folder: Path) -> Listing:
         labels = {wnid: label for label, wnid in enumerate(wnids())}
-        train = self._split("train", folder / "train", labels, "train/")
+        train = () if self.at_most == 0 else self._split("train", folder / "train", labels, "train/")
         val = folder / "val"
         inside = look_into(val)
         flat = bool(inside.images) and not inside.folders
         test = self._flat(inside, labels) if flat else self._split("test", val, labels, "val/")
-        cut = f"at most {self.at_most} training images a class, chosen by key"
+        kept = f"at most {self.at_most} training images a class, chosen by key"
         return Listing(
             classes=class_names(),
             samples={"train": train, "test": test},
-            notes=(*((cut,) if self.at_most else ()), "the official validation images are the test split"),
+            notes=(*((kept,) if self.at_most else ()), "the official validation images are the test split"),
         )
 
     def _chosen(self, split: str, folder: Folder) -> Sequence[str]:
-        if split != "train" or not self.at_most:
+        if split != "train" or self.at_most is None:
             return folder.images
         key = SPLIT_KEY.fold("imagenet").state
         ranked = sorted(
             folder.images, key=lambda name: hashlib.blake2b(name.encode(), key=key, digest_size=16).digest()
         )
         return sorted(ranked[: self.at_most])
+
+    def _needs(self) -> tuple[str, ...]:
+        return ("val",) if self.at_most == 0 else self.parts
+
+    def _how_to_complete(self, folder: Path) -> str:
+        return f"{super()._how_to_complete(folder)} To test only, without train: {self.known_as}:0."
 
     def _flat(self, val: Folder, labels: Mapping[str, int]) -> tuple[Sample, ...]:
         """Validation images that all lie in one folder, as archives hold them: Kaggle's table says which is what."""
@@ -286,13 +292,13 @@ class ImageNetA(ImageNetSubset):
     expected_images: ClassVar[dict[str, int]] = {"test": 7_500}
 
 
-def _number(argument: str, name: str) -> int:
-    if argument and (not argument.isdecimal() or int(argument) < 1):
+def _number(argument: str, name: str) -> int | None:
+    if argument and not (argument.isascii() and argument.isdecimal()):
         raise UsageError(
-            f"{name}:{argument}: expected the number of training images a class to keep, 1 or more",
-            f"Type for example {name}:64, or {name} for all of them.",
+            f"{name}:{argument}: expected the number of training images a class to keep",
+            f"Type for example {name}:64, {name}:0 to test only, or {name} for all of them.",
         )
-    return int(argument or 0)
+    return int(argument) if argument else None
 
 
 def _read_kaggle(table: Path, labels: Mapping[str, int]) -> dict[str, str]:

@@ -54,16 +54,21 @@ class PlacedDataset(ListedDataset):
             raise self._missing()
         return folder
 
+    def _needs(self) -> tuple[str, ...]:
+        """What must be in the dataset's folder for what was asked of it."""
+        return self.parts
+
     def _find(self) -> Path | None:
         """The dataset's folder, when one is there and whole."""
+        parts = self._needs()
         there = [self.root / name for name in self.folders if (self.root / name).is_dir()]
         for folder in there:
-            if all((folder / part).exists() for part in self.parts):
+            if all((folder / part).exists() for part in parts):
                 return folder
         if not there:
             return None
         first = there[0]
-        missing = some([part for part in self.parts if not (first / part).exists()])
+        missing = some([part for part in parts if not (first / part).exists()])
         raise DataError(
             f"{self.name}: {first} is there, but lacks {missing}; it holds "
             f"{some(sorted(path.name for path in first.iterdir())) or 'nothing'}. Expected:\n{self._drawn()}",

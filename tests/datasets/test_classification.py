@@ -15,7 +15,11 @@ from lpcm.datasets import cifar10
 from lpcm.datasets.cifar10 import Cifar10
 from lpcm.datasets.coop_objects import FgvcAircraft, Flowers102, Food101, StanfordCars
 from lpcm.datasets.coop_scenes import DescribableTextures, EuroSat, Sun397, Ucf101
+from lpcm.datasets.records import RECORDS
 from lpcm.errors import DataError, MissingError
+from lpcm.testing.dataset import CHECKS
+from lpcm.testing.report import Outcome
+from lpcm.testing.subject import Subject, run_checks
 
 # Python 3.12 and 3.13 announce that tar archives will be filtered, which torchvision leaves to the default.
 pytestmark = pytest.mark.filterwarnings("ignore:.*filter extracted tar.*:DeprecationWarning")
@@ -463,6 +467,18 @@ def test_a_folder_that_lacks_its_images_shows_the_layout(kind, options, plant):
     with pytest.raises(DataError, match=rf"lacks {kind.parts[0]}.*; it holds other. Expected:"):
         kind(options(offline=False)).samples("train")
     assert root.is_dir()  # what is there is never overwritten
+
+
+@pytest.mark.parametrize("kind", LAYOUTS, **named)
+def test_every_promise_of_a_dataset_is_kept(kind, lay, tmp_path):
+    lay(kind)
+    (record,) = (record for record in RECORDS if record.name == kind.known_as)
+    subject = Subject(record, lambda: kind, "", importable=False, data_root=tmp_path)
+    checks = run_checks(CHECKS, subject)
+    wrong = {check.name: check.detail for check in checks if check.outcome is Outcome.FAILED}
+    # The tree is smaller than the set that the record speaks of.
+    assert "the record says" in wrong.pop("record_tells_the_truth")
+    assert not wrong
 
 
 # --- downloads, through torchvision ---

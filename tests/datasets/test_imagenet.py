@@ -253,7 +253,20 @@ def test_a_number_keeps_so_many_training_images_a_class_and_more_contain_fewer(l
         ImageNet(options("1")).samples("train")
 
 
-@pytest.mark.parametrize("argument", ["0", "-1", "all", "1.5"])
+def test_with_no_training_images_asked_for_none_need_be_there(lay, options):
+    for kind in (ImageNet, ImageNetR):
+        lay(kind)
+    shutil.rmtree(options().root / ImageNet.folders[0] / "train")
+    with pytest.raises(DataError, match="lacks train") as caught:
+        ImageNet(options()).samples("test")
+    assert "imagenet:0" in caught.value.hint
+    data = ImageNet(options("0"))
+    assert (data.name, data.splits, data.size) == ("imagenet:0", ("test",), len(FEW))
+    shift = ImageNetShift(options("0"))
+    assert (shift.splits, shift.domains) == (("test",), ("imagenet", "imagenet-r"))
+
+
+@pytest.mark.parametrize("argument", ["-1", "all", "1.5", "²"])
 def test_what_is_not_a_number_of_images_is_refused(argument, options):
     for kind in (ImageNet, ImageNetShift):
         with pytest.raises(
