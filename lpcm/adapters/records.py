@@ -281,6 +281,36 @@ RECORDS: tuple[AdapterRecord, ...] = (
         source="Silva-Rodriguez et al. 2024 (CVPR)",
     ),
     AdapterRecord(
+        name="coop",
+        summary="the words before a class name trained as vectors through the text tower",
+        loader="lpcm.adapters.coop:CoOp",
+        needs=(Modality.IMAGE, Modality.TEXT),
+        params=(
+            Param(
+                name="m", help="context vectors; left out: 16, or as many as the phrase has tokens", type=int
+            ),
+            Param(name="phrase", help="words that the context starts from; left out: it is drawn"),
+            Param(
+                name="context",
+                help="the same for all classes, or each its own",
+                default="unified",
+                choices=("unified", "class-specific"),
+            ),
+            Param(
+                name="position",
+                help="of the class name: behind the context, or in the middle of it",
+                default="end",
+                choices=("end", "middle"),
+            ),
+            Param(name="epochs", help="passes over the shots", default=50, type=int),
+            Param(name="lr", help="learning rate of SGD after the warm-up", default=1.6e-2, type=float),
+            _BATCH,
+            Param(name="weight_decay", help="of SGD", default=5e-4, type=float),
+            _KEEP,
+        ),
+        source="Zhou et al. 2022 (IJCV), sections 3.2 and 4.1",
+    ),
+    AdapterRecord(
         name="clip-adapter",
         summary="two trained layers on the image features, blended with them",
         loader="lpcm.adapters.clip_adapter:CLIPAdapter",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from lpcm.adapters.prompt_map import in_space
 from lpcm.encoders.stored import SUFFIXES, read_table
 from lpcm.errors import DataError, MissingError, UsageError, nearest
 from lpcm.metrics.accuracy import accuracy
@@ -241,6 +242,4 @@ def _stored_features(path: Path) -> NDArray[np.float32]:
 def _prompts_in_space(bench: Bench, disentangler: Disentangler) -> TextPrompts | None:
     """Class prompts seen through the disentangler, for adapters that use text."""
     prompts = bench.prompts()
-    if prompts is None:
-        return None
-    return TextPrompts(disentangler.transform(prompts.features), prompts.classes)
+    return None if prompts is None else in_space(prompts, disentangler)

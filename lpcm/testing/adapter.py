@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lpcm.keys import Key
 from lpcm.plugin.contracts import TextPrompts
 from lpcm.plugin.records import AdapterRecord, Modality
+from lpcm.plugin.tuner import PromptTuner
 from lpcm.testing.common import WITH_SETTINGS, expect_json, expect_text, watched
 from lpcm.testing.data import ClassRows, make_class_rows
 from lpcm.testing.subject import CheckFunction, Subject, expect, refuses
@@ -36,7 +37,16 @@ def build(subject: Subject) -> Any:
 
 def _text() -> TextPrompts:
     rows = make_class_rows(_CLASSES, Key.of(0).fold("text"))
-    return TextPrompts(rows.centres, tuple(f"class {label}" for label in range(_CLASSES)))
+    names = tuple(f"class {label}" for label in range(_CLASSES))
+
+    def tuner() -> PromptTuner:
+        import torch
+
+        from lpcm.testing.text_tower import TinyTower
+
+        return TinyTower(torch.from_numpy(rows.centres), names)
+
+    return TextPrompts(rows.centres, names, tuner)
 
 
 def _needs_text(subject: Subject) -> bool:
