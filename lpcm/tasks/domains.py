@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lpcm.tasks.domain_fit import FittedDomains
 
 SEEDS = (0, 1, 2, 3, 4)
+TRAIN, TEST = "train", "test"
 REFERENCE = "zero-shot"
 """The adapter of the reference cell: no training, no rule, no disentangler, one seed."""
 
@@ -44,11 +45,13 @@ class Domains:
 
     Args:
         target: domains to test on, each a cell; ``()`` takes every domain, or with ``sources`` every other one.
-        sources: domains to train on; ``()`` takes every domain but the target.
+        sources: domains to train on; ``()`` takes every domain but the target, or where some domains hold test
+            images only, those that do not.
         rule: names of rules, see ``lpcm.tasks.domain_settings.Rule``; each is a cell.
         shots: labelled images a class and source domain, each value a cell; ``"all"`` takes all but the held-out
             fifth.
-        source_splits: splits of the dataset of which the source domains' rows are taken; ``()`` takes all.
+        source_splits: splits of the dataset of which the source domains' rows are taken; ``()`` takes all, or where
+            some domains hold test images only, all but the test split.
 
     Attributes:
         pooled: the axis over which the summary averages.
@@ -122,10 +125,18 @@ class Domains:
                 "choose one that has (lpcm-eval ls datasets), or lay a folder out as PATH/DOMAIN/CLASS/*",
             )
         target = axes["target"]
-        sources = self._sources_of(target, known)
+        trainable = {
+            name for name, split in zip(roster.domains, roster.splits, strict=True) if split == TRAIN
+        }
+        # Where some domains hold test images only, as those of ImageNet's family do, the dataset says by this
+        # what is trained on; where all hold all splits, or none does, splits say nothing of domains.
+        told = [name for name in known if name in trainable and len(trainable) < len(known)]
+        sources = self._sources_of(target, known, told)
         train = np.isin(domains, sources)
         if self.source_splits:
             train &= np.isin(splits, self.source_splits)
+        elif told:
+            train &= ~(np.isin(domains, told) & (splits == TEST))
         test = (domains == target) & ~train
         for side, rows, named in (("source", train, sources), ("target", test, (target,))):
             if not rows.any():
@@ -136,10 +147,10 @@ class Domains:
                 )
         return Partition(np.flatnonzero(train), np.empty(0, np.int64), np.flatnonzero(test))
 
-    def _sources_of(self, target: str, known: Sequence[str]) -> tuple[str, ...]:
-        """The domains that are trained on; a target among several named sources is not."""
-        named = [name for name in known if name in self.sources] or list(known)
-        return tuple(name for name in named if name != target) or tuple(self.sources)
+    def _sources_of(self, target: str, known: Sequence[str], told: Sequence[str]) -> tuple[str, ...]:
+        """The domains that are trained on: a target among several is not, a target alone is."""
+        named = [name for name in known if name in self.sources] or list(told) or list(known)
+        return tuple(name for name in named if name != target) or tuple(named)
 
     def oracle(self, axes: Mapping[str, Any]) -> bool:
         """Whether a cell's rule looks at target labels."""

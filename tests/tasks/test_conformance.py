@@ -6,3 +6,8 @@ from lpcm.testing import check_task
 @check_task("fewshot")
 def test_fewshot(check):
     check()
+
+
+@check_task("domains")
+def test_domains(check):
+    check()

@@ -136,6 +136,26 @@ def test_the_only_source_can_be_the_target_where_splits_are_left_for_it():
         Domains(sources="photo").partition(roster, axes)
 
 
+def test_domains_with_test_images_only_are_targets_of_those_with_more():
+    """As ImageNet's family is: one domain with train and test, others with test alone."""
+    splits = [
+        ("train", "val", "test")[i % 3] if domain == "photo" else "test"
+        for i, domain in enumerate(WORLD.domains)
+    ]
+    roster = Roster(WORLD.ids, WORLD.domains, tuple(splits))
+    for target in DOMAINS:
+        partition = Domains().partition(roster, {"dataset": "w", "target": target})
+        assert {(roster.domains[i], roster.splits[i]) for i in partition.train} == {
+            ("photo", "train"),
+            ("photo", "val"),
+        }
+        assert {(roster.domains[i], roster.splits[i]) for i in partition.test} == {(target, "test")}
+    # What is asked for goes first: a domain of test images can be trained on all the same.
+    partition = Domains(sources="toy").partition(roster, {"dataset": "w", "target": "photo"})
+    assert {roster.domains[i] for i in partition.train} == {"toy"}
+    assert len(partition.test) == N
+
+
 def test_splits_that_do_not_exist_leave_nothing_and_are_told():
     with pytest.raises(DataError, match="left on the source side") as caught:
         Domains(source_splits="trian").partition(roster_of(WORLD), {"dataset": "w", "target": "photo"})
