@@ -162,13 +162,15 @@ def _best(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Each query's best score among its matches, how many matches have it, and how many there are."""
     of, item = (np.asarray(side, np.int64) for side in matches)
+    for name, places, n in (("query", of, len(queries)), ("gallery item", item, len(gallery))):
+        outside = places[(places < 0) | (places >= n)]
+        if len(outside):
+            raise DataError(f"matches name {name} {int(outside[0])} of {n}")
     counts = np.bincount(of, minlength=len(queries))
-    if len(counts) > len(queries) or not counts.all():
-        alone = np.flatnonzero(counts == 0)
+    alone = np.flatnonzero(counts == 0)
+    if len(alone):
         raise DataError(
             f"{len(alone)} of {len(queries)} queries have no match, first row {alone[:3].tolist()}"
-            if len(alone)
-            else f"matches name query {int(of.max())} of {len(queries)}"
         )
     order = np.argsort(of, kind="stable")
     of, item = of[order], item[order]

@@ -64,4 +64,59 @@ RECORDS: tuple[TaskRecord, ...] = (
         ),
         source="Gulrajani and Lopez-Paz 2021 (DomainBed)",
     ),
+    TaskRecord(
+        name="zeroshot",
+        summary="the class whose prompts are nearest: accuracy, calibration, what is confused with what",
+        loader="lpcm.tasks.zeroshot:ZeroShotTask",
+        axes=(Kind.ENCODER, Kind.DATASET, Kind.DISENTANGLER),
+        params=(
+            Param(
+                name="prompts",
+                help="ensemble (the dataset's templates), single, name, or a template of your own",
+                default=("ensemble", "single", "name"),
+                type=tuple,
+            ),
+            Param(
+                name="similarity",
+                help="of unit rows; a rotation of the components changes l1 alone",
+                default="cosine",
+                choices=("cosine", "l1"),
+            ),
+            Param(
+                name="centre",
+                help="mean taken off the texts before they are unmixed: that of the fit, or their own",
+                default="fitted",
+                choices=("fitted", "modality"),
+            ),
+        ),
+        source="Radford et al. 2021, section 3.1.4",
+    ),
+    TaskRecord(
+        name="retrieval",
+        summary="captions of an image, images of a caption: recall at k, reciprocal rank, median rank",
+        loader="lpcm.tasks.retrieval:Retrieval",
+        axes=(Kind.ENCODER, Kind.DATASET, Kind.DISENTANGLER),
+        params=(
+            Param(name="k", help="ranks at which recall is given", default=(1, 5, 10), type=tuple),
+            Param(
+                name="directions",
+                help="what is the query and what is searched",
+                default="both",
+                choices=("both", "image-to-text", "text-to-image"),
+            ),
+            Param(
+                name="equal",
+                help="another image's caption with the same features: an item like any other, or a match",
+                default="other",
+                choices=("other", "match"),
+            ),
+            Param(
+                name="centre",
+                help="mean taken off the texts before they are unmixed: that of the fit, or their own",
+                default="fitted",
+                choices=("fitted", "modality"),
+            ),
+        ),
+        source="Karpathy and Fei-Fei 2015, section 4.2",
+    ),
 )

@@ -24,12 +24,12 @@ from lpcm.tasks.shared_space import (
     PLAIN,
     Centre,
     SharedSpace,
-    blas_threads,
     centre_of,
     one_of,
     seeds_of,
     shared_space,
 )
+from lpcm.tasks.threads import blas_threads
 
 KS = (1, 5, 10)
 SEEDS = (0, 1, 2, 3, 4)
@@ -67,17 +67,12 @@ class Retrieval:
     def __init__(
         self,
         *,
-        k: Sequence[int] | int = KS,
+        k: Sequence[int] | int | str = KS,
         directions: str = "both",
         equal: str = Equal.OTHER.value,
         centre: str = Centre.FITTED.value,
     ) -> None:
-        asked = (k,) if isinstance(k, int) else tuple(k)
-        if not asked or any(
-            isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in asked
-        ):
-            raise UsageError(f"k is {k!r}: expected whole numbers of 1 or more, for example [1,5,10]")
-        self.ks = tuple(sorted(set(asked)))
+        self.ks = _ranks(k)
         both = tuple(direction.value for direction in Direction)
         self.directions = both if directions == "both" else (one_of("directions", directions, both),)
         self.equal = Equal(one_of("equal", equal, tuple(each.value for each in Equal)))
@@ -101,15 +96,11 @@ class Retrieval:
     def fit(self, bench: Bench, axes: Mapping[str, Any]) -> FittedRetrieval:
         """Fit the disentangler on unlabelled training images; without one nothing is fitted.
 
+        An encoder that reads no text, and images without captions, are refused where captions are read.
+
         Raises:
-            UsageError: when the encoder reads no text.
             DataError: when a disentangler has nothing to fit on, or ``centre=modality`` no training captions.
         """
-        if bench.texts(["a photo"]) is None:
-            raise UsageError(
-                "retrieval compares images with captions, and this encoder reads no text",
-                "choose one that reads both: lpcm-eval ls encoders",
-            )
         texts = bench.captions("train").features if self._needs_captions(bench, axes) else None
         space = shared_space(bench, str(axes["disentangler"]), self.centre, texts)
         direction = Direction(axes["direction"])
@@ -156,6 +147,16 @@ class FittedRetrieval:
     ) -> Score:
         """Recall at the smallest k in the cell's direction, with the other figures as details."""
         return _score(predictions, owners, self._direction, self._ks, self._equal)
+
+
+def _ranks(k: Sequence[int] | int | str) -> tuple[int, ...]:
+    """Ranks in ascending order, each once; a text holds them separated by commas."""
+    asked: Sequence[Any] = (k,) if isinstance(k, int) else tuple(k)
+    if isinstance(k, str):
+        asked = [int(part) if part.strip().isdecimal() else part for part in k.split(",")]
+    if not asked or any(isinstance(each, bool) or not isinstance(each, int) or each < 1 for each in asked):
+        raise UsageError(f"k is {k!r}: expected whole numbers of 1 or more, for example 1,5,10")
+    return tuple(sorted(set(asked)))
 
 
 def _score(

@@ -51,14 +51,6 @@ def seeds_of(disentangler: str, seeds: Sequence[int]) -> Iterator[int]:
     yield from seeds[:1] if disentangler.rpartition(":")[2] in DRAWN_NOTHING else seeds
 
 
-def blas_threads(products: int) -> int | None:
-    """BLAS threads for a problem of so many products; ``None`` is as many as there are.
-
-    Below a thousand million, one: the row has the same bits on any number of cores, and nothing is lost.
-    """
-    return 1 if products < 1_000_000_000 else None
-
-
 @dataclass(frozen=True, eq=False)
 class SharedSpace:
     """Maps both sides to unit rows of one space; without a disentangler the rows are the encoder's.

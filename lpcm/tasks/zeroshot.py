@@ -21,7 +21,8 @@ from lpcm.errors import DataError, UsageError, nearest
 from lpcm.metrics.calibration import LARGEST_SCALE, SMALLEST_SCALE, calibration, checked, credit, fit_scale
 from lpcm.plugin.contracts import Bench, TextPrompts
 from lpcm.plugin.truth import Score
-from lpcm.tasks.shared_space import SharedSpace, blas_threads, centre_of, one_of, seeds_of, shared_space
+from lpcm.tasks.shared_space import SharedSpace, centre_of, one_of, seeds_of, shared_space
+from lpcm.tasks.threads import blas_threads
 
 PROMPTS: Mapping[str, tuple[str, ...] | None] = {
     "ensemble": None,  # the dataset's own templates
@@ -106,12 +107,13 @@ class ZeroShotTask:
         vectors = _Vectors.of(space.texts(prompts.features), bench.allowed, self.similarity)
         scale, chosen = (STATED_SCALE if self.similarity is Similarity.COSINE else 1.0), "stated"
         warnings = [*space.warnings, *_same_names(bench.classes), *_same_vectors(vectors, prompts)]
-        if "val" in bench.splits():
-            val = bench.block("val")
-            scale, chosen = (
-                fit_scale(vectors.compared(space.images(val.features)), val.labels),
-                "validation NLL",
-            )
+        val = bench.block("val") if "val" in bench.splits() else None
+        # A class that the test side cannot hold has no probability, so its samples say nothing of the scale.
+        rows = np.zeros(0, np.intp) if val is None else np.flatnonzero(vectors.allowed[val.labels])
+        if val is not None and len(rows):
+            similarities = vectors.compared(space.images(val.features[rows]))
+            scale = float(f"{fit_scale(similarities, val.labels[rows]):.{_DIGITS}g}")
+            chosen = "validation NLL"
             if scale in (SMALLEST_SCALE, LARGEST_SCALE):
                 warnings.append(f"validation asks for a scale beyond {scale:g}, where the search ends")
         facts = {
