@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -96,9 +97,15 @@ def fitted(text: str, size: int, width: int) -> str:
     text, letters = plain(text), font(size)
     if letters.getlength(text) <= width:
         return text
-    while text and letters.getlength(text.rstrip() + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..." if text else ""
+
+    def cut(length: int) -> str:
+        return text[:length].rstrip() + "..."
+
+    # The longest beginning that fits, by bisection: a text may be a whole page.
+    longest = bisect_right(
+        range(1, len(text)), float(width), key=lambda length: letters.getlength(cut(length))
+    )
+    return cut(longest) if longest else ""
 
 
 def write(
@@ -165,7 +172,8 @@ def histogram(
     """
     left, top, right, bottom = box
     axis = bottom - size - 10
-    low, high = min(float(values.min()), -1.0), max(float(values.max()), 1.0)
+    low = min(float(values.min()), -1.0, *upper, *lower)
+    high = max(float(values.max()), 1.0, *upper, *lower)
 
     def place(value: float) -> int:
         return left + round((value - low) / (high - low) * (right - left))

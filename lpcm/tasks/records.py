@@ -119,4 +119,29 @@ RECORDS: tuple[TaskRecord, ...] = (
         ),
         source="Karpathy and Fei-Fei 2015, section 4.2",
     ),
+    TaskRecord(
+        name="concepts",
+        summary="what each component looks like, its nearest texts, and whether refits find it again",
+        loader="lpcm.tasks.concepts:Concepts",
+        axes=(Kind.ENCODER, Kind.DATASET, Kind.DISENTANGLER),
+        params=(
+            Param(name="components", help="components with a sheet of their own", default=16, type=int),
+            Param(name="images", help="images at each end of a component", default=8, type=int),
+            Param(name="thumbnail", help="side of a thumbnail, 32 to 512 pixels", default=112, type=int),
+            Param(name="pictures", help="whether sheets are drawn", default=True, type=bool),
+            Param(name="words", help="a text file of more words to name components with, one a line"),
+            Param(
+                name="template",
+                help="what words that are no classes are put into",
+                default="a photo of a {}.",
+            ),
+            Param(
+                name="certificate",
+                help="how much is refitted: quick is 7 fits of half or all rows, full 14",
+                default="quick",
+                choices=("quick", "full"),
+            ),
+        ),
+        source="Zeiler and Fergus 2014, section 4; arXiv 2402.06223, section 6",
+    ),
 )

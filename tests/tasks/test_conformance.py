@@ -11,3 +11,8 @@ def test_fewshot(check):
 @check_task("domains")
 def test_domains(check):
     check()
+
+
+@check_task("concepts")
+def test_concepts(check):
+    check()
