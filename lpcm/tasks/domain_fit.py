@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from lpcm.adapters.prompt_map import in_space
 from lpcm.adapters.tuning import Fold, Tunable
 from lpcm.errors import DataError, UsageError
 from lpcm.metrics.accuracy import accuracy
@@ -264,6 +265,4 @@ def _allowed(bench: Bench) -> tuple[int, ...]:
 def _prompts_in_space(bench: Bench, disentangler: Disentangler) -> TextPrompts | None:
     """Class prompts seen through the disentangler, for adapters that use text."""
     prompts = bench.prompts()
-    if prompts is None:
-        return None
-    return TextPrompts(disentangler.transform(prompts.features), prompts.classes)
+    return None if prompts is None else in_space(prompts, disentangler)
