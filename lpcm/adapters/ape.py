@@ -27,6 +27,7 @@ from lpcm.adapters.cache_search import (
 )
 from lpcm.adapters.channels import best_features, criterion
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tip_adapter import TEMPERATURE
 from lpcm.adapters.validation import validation_rows
 from lpcm.errors import DataError, UsageError
@@ -61,6 +62,13 @@ class APE:
     Source: Zhu et al. 2023, "Not all features matter: Enhancing few-shot CLIP with adaptive prior refinement"
     (ICCV), prior refinement and training-free APE; the constants are those of the released code.
     """
+
+    published = Published(
+        settings_on=LooksAt.SPLIT,
+        settings={"search": Search.PUBLISHED.value},
+        rule="alpha, beta and gamma are those of the best accuracy on the whole validation split, then the first",
+        source="released code of Zhu et al. 2023",
+    )
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lpcm.adapters.cca_model import Array, Model, Terms, fit_unmixing, parse_unmix
 from lpcm.adapters.line_search import Line, best_point
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.validation import Standing, validation_rows
 from lpcm.errors import UsageError
 from lpcm.keys import Key
@@ -55,6 +56,12 @@ class CCA:
     """
 
     name = "cca"
+
+    published = Published(
+        settings_on=LooksAt.SPLIT,
+        rule="alpha and beta, then gamma and eta, are those of the best accuracy on the whole validation split",
+        source="released code of arXiv 2508.03102",
+    )
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
@@ -57,6 +58,12 @@ class CLAP:
     """
 
     selection = "none: no validation row is looked at"
+
+    published = Published(
+        settings_on=LooksAt.NOTHING,
+        rule="nothing is chosen and the last epoch is kept",
+        source="Silva-Rodriguez et al. 2024, section 4",
+    )
 
     def __init__(self, *, epochs: int = 300, lr: float = 0.1, batch: int = 256) -> None:
         for name, value in (("epochs", epochs), ("batch", batch)):

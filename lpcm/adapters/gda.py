@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tuning import Fold, MeanStanding, Tuned
 from lpcm.adapters.validation import SELECTION, choose, standing, validation_rows
 from lpcm.errors import DataError, UsageError
@@ -55,6 +56,12 @@ class GDA:
         >>> GDA().fit(X, y, classes=2, key=Key.of(0)).logits(X).argmax(1)
         array([0, 0, 1, 1])
     """
+
+    published = Published(
+        settings_on=LooksAt.SPLIT,
+        rule="alpha is that of the best accuracy on the whole validation split",
+        source="released code of Wang et al. 2024",
+    )
 
     def __init__(
         self,

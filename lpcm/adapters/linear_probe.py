@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.logistic import PathSolver, Solution, log_loss
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.search import GRID, Candidate, Edge, Search, search_grid, search_two_stage
 from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
@@ -56,6 +57,13 @@ class LinearProbe:
         >>> LinearProbe(C=1.0).fit(X, y, classes=3, key=Key.of(0)).logits(X).argmax(1)
         array([0, 1, 2])
     """
+
+    published = Published(
+        settings_on=LooksAt.FEW,
+        settings={"search": Search.TWO_STAGE.value, "scale": Scale.NONE.value},
+        rule="C is that of the best accuracy on few-shot validation rows, by a coarse sweep and then by bisection",
+        source="linear probe of CLIP in the released code of Zhou et al. 2022",
+    )
 
     def __init__(
         self,

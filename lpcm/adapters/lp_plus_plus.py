@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.validation import Standing, standing, validation_rows
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
@@ -47,6 +48,12 @@ class LPPlusPlus:
     """
 
     selection = "validation accuracy, then log-loss, then the earlier block"
+
+    published = Published(
+        settings_on=LooksAt.FEW,
+        rule="the step is that of the best accuracy on few-shot validation rows",
+        source="released code of Huang et al. 2024",
+    )
 
     def __init__(self, *, blocks: int = 30) -> None:
         if blocks < 1:

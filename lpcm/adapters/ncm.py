@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lpcm.adapters.prompts import unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
@@ -41,6 +42,12 @@ class NearestClassMean:
     """
 
     selection = "none: nothing is chosen"
+
+    published = Published(
+        settings_on=LooksAt.NOTHING,
+        rule="nothing is chosen",
+        source="Mensink et al. 2013",
+    )
 
     def __init__(self, *, nearness: str = Nearness.COSINE.value) -> None:
         if nearness not in tuple(member.value for member in Nearness):

@@ -24,6 +24,7 @@ from lpcm.adapters.cache_search import (
     say_selection,
 )
 from lpcm.adapters.prompts import class_vectors, unit
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.adapters.validation import validation_rows
 from lpcm.keys import Key
@@ -57,6 +58,13 @@ class TipAdapter:
         >>> tip.logits(X).argmax(1)
         array([0, 1, 2])
     """
+
+    published = Published(
+        settings_on=LooksAt.SPLIT,
+        settings={"search": Search.PUBLISHED.value},
+        rule="alpha and beta are those of the best accuracy on the whole validation split, then the first",
+        source="released code of Zhang et al. 2022",
+    )
 
     def __init__(
         self,

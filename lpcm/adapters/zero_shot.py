@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lpcm.adapters.published import LooksAt, Published
 from lpcm.adapters.tuning import Fold, Tuned
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
@@ -21,6 +22,12 @@ class ZeroShot:
     """
 
     selection = "none: nothing is chosen"
+
+    published = Published(
+        settings_on=LooksAt.NOTHING,
+        rule="nothing is chosen",
+        source="Radford et al. 2021, section 3.1",
+    )
 
     def fit(
         self,

@@ -1,7 +1,8 @@
 """The few-shot task: k labelled images a class, a classifier on frozen features, accuracy on the test split.
 
 Refuses to see a test label: it fits on train, selects on validation, predicts, and scores what the seal
-hands out.
+hands out. Under the protocol ``published`` it repeats the rules of others, and rows of rules that looked at test
+labels say so.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from lpcm.adapters.prompt_map import in_space
+from lpcm.adapters.published import Published
 from lpcm.encoders.stored import SUFFIXES, read_table
 from lpcm.errors import DataError, MissingError, UsageError, nearest
 from lpcm.metrics.accuracy import accuracy
 from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler, TextPrompts
 from lpcm.plugin.truth import Score
 from lpcm.store.digest import file_digest
-from lpcm.tasks.protocols import PROTOCOLS, FitOn
+from lpcm.tasks.protocols import PROTOCOLS, FitOn, Rules
+from lpcm.tasks.published_rule import SelectionRows, selection_rows
 from lpcm.tasks.rows import Rows, ValSource, draw_rows
 
 SHOTS = (1, 2, 4, 8, 16)
@@ -85,6 +88,13 @@ class FewShot:
                                 how = {"disentangler": disentangler, "adapter": adapter}
                                 yield {**where, **how, "shots": shots, "seed": seed}
 
+    def oracle(self, axes: Mapping[str, Any]) -> bool:
+        """Whether a cell may look at test labels while fitting: where its protocol repeats published rules.
+
+        It does so only where the adapter's own rule did; only then is the row marked.
+        """
+        return self.protocol.rules is Rules.PUBLISHED and axes["shots"] != 0
+
     def fit(self, bench: Bench, axes: Mapping[str, Any]) -> FittedFewShot:
         """Fit one cell on train, with settings selected on validation.
 
@@ -138,13 +148,16 @@ class FewShot:
         disentangler = bench.disentangler(
             unmixed_on, bench.key.fold("disentangler"), **self._settings(axes["disentangler"])
         )
-        adapter = bench.adapter(**self._settings(axes["adapter"])).fit(
+        rule, chosen_on, settings = self._selection(bench, axes["adapter"], val, own_val)
+        judges = {} if chosen_on.judges is None else {"oracle": _labelled(disentangler, chosen_on.judges)}
+        adapter = bench.adapter(**settings).fit(
             disentangler.transform(labelled.features),
             labelled.labels,
             classes=len(bench.classes),
             key=bench.key.fold("adapter"),
-            val=(disentangler.transform(val.features), val.labels),
+            val=_labelled(disentangler, chosen_on.val),
             text=_prompts_in_space(bench, disentangler),
+            **judges,
         )
         facts: dict[str, Any] = {
             "protocol": self.protocol.name,
@@ -153,13 +166,28 @@ class FewShot:
             "val_rows": len(val),
             "val_from": rows.val_source.value,
             **fit_facts,
+            **chosen_on.facts,
             "disentangler": dict(disentangler.report()),
             "adapter": dict(adapter.report()),
         }
         warnings = [*facts["disentangler"].pop("warnings", ()), *facts["adapter"].pop("warnings", ())]
-        if self.protocol.leaks:
-            facts["leaks"] = list(self.protocol.leaks)
-        return FittedFewShot(disentangler, adapter, facts, adapter.selection, tuple(warnings))
+        leaks = [*self.protocol.leaks, *chosen_on.leaks]
+        if leaks:
+            facts["leaks"] = leaks
+        selection = adapter.selection if rule is None else f"as published: {rule.rule}"
+        if chosen_on.leaks:
+            selection = f"oracle, by test labels; {selection}"
+        return FittedFewShot(disentangler, adapter, facts, selection, tuple(warnings))
+
+    def _selection(
+        self, bench: Bench, adapter: str, few: Block, split: Block | None
+    ) -> tuple[Published | None, SelectionRows, Mapping[str, Any]]:
+        """The adapter's published rule where the protocol repeats it, what is chosen on, and its settings."""
+        if self.protocol.rules is Rules.CLEAN:
+            return None, SelectionRows(few), self._settings(adapter)
+        rule: Published | None = getattr(bench.adapter(), "published", None)
+        rows = selection_rows(rule, adapter=adapter, few=few, split=split, test=bench.oracle)
+        return rule, rows, {} if rule is None else rule.settings
 
     def _settings(self, name: str) -> Mapping[str, Any]:
         """Look up what the protocol asks of ``name``, which may be spelt ``distribution:name``."""
@@ -221,6 +249,10 @@ def _threads(products: int) -> int | None:
     small gain nothing from more, but lose much on a machine that does other work.
     """
     return 1 if products < 1_000_000_000 else None
+
+
+def _labelled(disentangler: Disentangler, block: Block) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    return disentangler.transform(block.features), block.labels
 
 
 def _own_validation(bench: Bench) -> Block | None:

@@ -18,9 +18,9 @@ RECORDS: tuple[TaskRecord, ...] = (
             ),
             Param(
                 name="protocol",
-                help="clean, or the paper's own with the leak it has",
+                help="clean, the paper's own with the leak it has, or each adapter's published rule",
                 default="clean",
-                choices=("clean", "beyond-dags"),
+                choices=("clean", "beyond-dags", "published"),
             ),
         ),
         source="Zhou et al. 2022 (CoOp); arXiv 2402.06223, section 6",
