@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from safetensors.numpy import load_file
 
 from lpcm.errors import UsageError
 from lpcm.keys import Key
+from lpcm.plugin.host import PluginHost
 from lpcm.report.table import print_run
+from lpcm.study.runner import Runner
+from lpcm.study.spec import Study
+
+from .conftest import TOY
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 60, 230)}
 LIGHT = {"bright": 1.0, "dim": 0.6, "dusky": 0.3}
@@ -119,3 +125,23 @@ def test_a_domain_that_is_not_there_stops_the_study_with_the_nearest(run_domains
     with pytest.raises(UsageError, match="has a domain 'dimm'") as caught:
         run_domains(set=["domains.target=dimm"])
     assert "did you mean 'dim'" in caught.value.hint
+
+
+def test_domains_with_test_images_only_are_tested_among_their_own_classes(tmp_path):
+    host = PluginHost.discover(files=[TOY, TOY.with_name("shift_plugin.py")])
+    asked = {"encoder": "toy", "task": "domains", "dataset": "shift", "disentangler": "none", "seeds": "1"}
+    run = Runner(host, tmp_path / "store").run(Study.parse(asked, "test"), tmp_path / "run")
+    assert run.exit_code == 0
+    rows = {row["cell"]["target"]: row for row in run.rows if row["cell"]["rule"] == "training-domain"}
+    assert {name: (row["n"], row["null"]["chance"]) for name, row in rows.items()} == {
+        "clear": (20, 0.25),
+        "noisy": (28, 0.25),
+        "some": (22, 0.5),
+    }
+    assert all(row["facts"]["sources"] == ["clear"] for row in rows.values())
+    assert all(row["facts"]["train_rows"] + row["facts"]["val_rows"] == 36 for row in rows.values())
+    assert rows["some"]["details"]["per_class"][0] is None
+    predicted = load_file(run.folder / "outcomes" / f"{rows['some']['key']}.safetensors")["predictions"]
+    assert set(predicted.tolist()) <= {1, 3}
+    (pooled,) = [r for r in run.summary if r["level"] == "pooled" and r["cell"]["rule"] == "training-domain"]
+    assert pooled["null"]["chance"] == pytest.approx(1 / 3, abs=1e-12)
