@@ -6,3 +6,8 @@ from lpcm.testing import check_geometry
 @check_geometry("sphere")
 def test_sphere(check):
     check()
+
+
+@check_geometry("box")
+def test_box(check):
+    check()

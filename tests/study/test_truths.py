@@ -131,11 +131,11 @@ def test_a_simulation_needs_neither_encoder_nor_dataset(simulate):
     assert [row["cell"]["conditional"] for row in rows] == ["wide", "wide", "narrow", "narrow"]
     assert all(row["status"] == "done" for row in rows)
     assert rows[0]["value"] == rows[2]["value"] != rows[1]["value"]  # its key depends on the seed alone
-    assert rows[0]["facts"] == {"resumed": False, "accuracy": 1.0, "kappa": 1.0}
+    assert rows[0]["facts"] == {"resumed": False, "accuracy": 1.0, "law": "vmf:1"}
 
 
 def test_settings_of_a_study_reach_the_geometry(simulate):
-    assert simulate(set=["sphere.kappa=7.0"]).rows[0]["facts"]["kappa"] == 7.0
+    assert simulate(set=["sphere.conditional=vmf:7"]).rows[0]["facts"]["law"] == "vmf:7"
 
 
 def test_an_interrupted_simulation_goes_on_from_its_checkpoint(simulate, tmp_path):

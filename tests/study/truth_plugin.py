@@ -232,7 +232,7 @@ class Counts:
         right = laboratory.metric("accuracy")(np.arange(4), np.arange(4))
         laboratory.progress(2, 2, "done")
         score = Score(metric="sum", value=float(z.sum()), null={"nothing": 0.0})
-        facts = {"resumed": resumed, "accuracy": right, "kappa": space.kappa}
+        facts = {"resumed": resumed, "accuracy": right, "law": str(space.conditional)}
         return Finding(score=score, n=5, facts=facts, selection="none")
 
 
