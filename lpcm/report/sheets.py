@@ -21,7 +21,7 @@ _CONTROLS = ("none", "whiten", "rotation")
 
 _GAPS = (
     "to source: accuracy on held-out rows of the source domains minus the average; spread: best minus worst; "
-    "vs: paired difference of the averages, * where its 95 % interval is without 0."
+    "vs: paired difference of the averages on the same samples, * where its 95 % interval over samples is without 0."
 )
 
 
