@@ -186,16 +186,21 @@ class Concepts:
         classes = Words("classes", tuple(bench.classes))
         own = () if self.words is None else (read_words(self.words),)
         groups: list[tuple[Sequence[Words], NDArray[np.floating]]] = [((classes,), prompts.features)]
-        more = without_repeats(classes, *own, imagenet_words())[1:]
-        # All but the classes share a template and so a mean: as one group, even a single word has a place in it.
-        asked = [self.template.replace("{}", word) for words in more for word in words.words]
-        if asked:
-            features = bench.texts(asked)
-            assert features is not None  # prompts are not
-            groups.append((more, features))
+        # Each place is encoded whole, so that what is kept of it serves every dataset.
+        places = (*own, imagenet_words())
+        known = {word: row for place in places for word, row in self._encoded(bench, place)}
+        more = without_repeats(classes, *places)[1:]
+        if more:
+            # They share a template and so a mean: as one group, even a single word has a place in it.
+            groups.append((more, np.stack([known[word] for words in more for word in words.words])))
         directions = np.asarray(components, np.float64) * view.factors[:, None]
         means = _class_means(train, view, len(bench.classes))
         return name_components(directions, groups, means, bench.key.fold("texts"))
+
+    def _encoded(self, bench: Bench, place: Words) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        features = bench.texts([self.template.replace("{}", word) for word in place.words])
+        assert features is not None  # there are prompts
+        return zip(place.words, features, strict=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,8 +85,8 @@ class Measures:
         treves_rolls: (mean r)^2 / mean r^2 with r = max(z, 0), in [0, 1]; the smaller, the sparser.
         active: share of samples with |z| > 1.
 
-    Source: nongaussianity: Hyvarinen 1999, eq. 3 to 5. hoyer: Hoyer 2004, "Non-negative matrix factorization with
-    sparseness constraints", section 3.1. gini: Hurley and Rickard 2009, "Comparing measures of sparsity", section II.
+    Source: nongaussianity: Hyvarinen and Oja 2000, eq. 25. hoyer: Hoyer 2004, "Non-negative matrix factorization with
+    sparseness constraints", section 3.1. gini: Hurley and Rickard 2009, "Comparing measures of sparsity".
     treves_rolls: Treves and Rolls 1991; Rolls and Tovee 1995, on responses, which are not negative.
     """
 
