@@ -120,6 +120,46 @@ RECORDS: tuple[TaskRecord, ...] = (
         source="Karpathy and Fei-Fei 2015, section 4.2",
     ),
     TaskRecord(
+        name="disentanglement",
+        summary="codes against known factors: DCI, MIG, MCC and more, beside permutations and random rotations",
+        loader="lpcm.tasks.disentanglement:DisentanglementTask",
+        axes=(Kind.ENCODER, Kind.DATASET, Kind.DISENTANGLER, Kind.METRIC),
+        params=(
+            Param(
+                name="metrics",
+                help="what is scored where the study names no metric",
+                default=(
+                    "dci-d",
+                    "dci-c",
+                    "dci-i",
+                    "mig",
+                    "sap",
+                    "modularity",
+                    "infom",
+                    "infoc",
+                    "infoe",
+                    "irs",
+                    "mcc",
+                    "r2",
+                    "l1-probe",
+                    "top-m",
+                    "stumps",
+                ),
+                type=tuple,
+            ),
+            Param(
+                name="draws", help="random halves of the test side, for the interval", default=40, type=int
+            ),
+            Param(
+                name="nulls",
+                help="permutations and rotations that chance is averaged over",
+                default=4,
+                type=int,
+            ),
+        ),
+        source="Locatello et al. 2019; each metric's own",
+    ),
+    TaskRecord(
         name="concepts",
         summary="what each component looks like, its nearest texts, and whether refits find it again",
         loader="lpcm.tasks.concepts:Concepts",

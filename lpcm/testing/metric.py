@@ -2,7 +2,8 @@
 
 Source: the contract ``lpcm.plugin.contracts.Metric``. A metric that reads neither labels (n,) nor
 latents (n, d) gives its own case: ``example(key) -> (truth, perfect, noise)``, three arrays of
-equally many rows.
+equally many rows, or ``Factors`` and two arrays. Where the best end of the range is a limit that no finite sample
+reaches, it says how near a perfect prediction comes: ``nearness``, in units of the score.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from lpcm.keys import Key
 from lpcm.plugin.records import MetricRecord
+from lpcm.plugin.truth import Factors
 from lpcm.testing.common import WITH_SETTINGS, expect_text, watched
 from lpcm.testing.data import make_pairs
 from lpcm.testing.subject import Broken, CheckFunction, Subject, expect
@@ -19,10 +21,15 @@ from lpcm.testing.subject import Broken, CheckFunction, Subject, expect
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Truth = NDArray[Any] | Factors
+
 _N = 1031
 
 # Sums of about a thousand fp64 terms in another order differ by less than 1e-12 of their size.
 ORDER_TOLERANCE = 1e-9
+
+# A ratio of fp64 sums.
+EXACT = 1e-6
 
 # Noise scatters around the null by about 1/sqrt(n) = 0.03 of the way to perfect; ten times that is allowed.
 NULL_TOLERANCE = 0.3
@@ -33,12 +40,12 @@ def build(subject: Subject) -> Any:
     return subject.load()()
 
 
-def _case(subject: Subject) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _case(subject: Subject) -> tuple[Truth, NDArray[Any], NDArray[Any]]:
     """Truth, a perfect prediction, and one that knows nothing."""
     return subject.once("case", lambda: _make_case(build(subject)))
 
 
-def _make_case(metric: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _make_case(metric: Any) -> tuple[Truth, NDArray[Any], NDArray[Any]]:
     import numpy as np
 
     if hasattr(metric, "example"):
@@ -91,8 +98,9 @@ def perfect_is_the_best_end_of_the_range(subject: Subject) -> None:
     record = cast(MetricRecord, subject.record)
     best = record.range[1] if record.higher_is_better else record.range[0]
     value = _value(subject, _case(subject)[1])
+    nearness = float(getattr(build(subject), "nearness", EXACT))
     expect(
-        math.isinf(best) or abs(value - best) < 1e-6,  # a ratio of fp64 sums
+        math.isinf(best) or abs(value - best) < nearness,
         f"a perfect prediction scores {value}: the best value of the range is {best}",
     )
 
@@ -125,7 +133,7 @@ def order_of_samples_does_not_matter(subject: Subject) -> None:
     """Truth and prediction in another common order score the same."""
     truth, _, noise = _case(subject)
     order = Key.of(1).fold("order").generator().permutation(len(truth))
-    one, other = _value(subject, noise), float(build(subject)(truth[order], noise[order]))
+    one, other = _value(subject, noise), float(build(subject)(_rows(truth, order), noise[order]))
     expect(
         abs(one - other) <= ORDER_TOLERANCE * max(1.0, abs(one)), f"in another order {one} becomes {other}"
     )
@@ -135,18 +143,28 @@ def inputs_are_left_alone(subject: Subject) -> None:
     """Neither truth nor prediction is changed."""
     import numpy as np
 
-    truth, _, noise = (array.copy() for array in _case(subject))
-    kept = truth.copy(), noise.copy()
+    given, _, original = _case(subject)
+    # Copies: what a metric spoils here, the other checks must not see.
+    truth, noise = _rows(given, np.arange(len(given))), original.copy()
     metric = build(subject)
     metric(truth, noise)
     metric.null(Key.of(0), truth, noise)
-    unchanged = np.array_equal(truth, kept[0]) and np.array_equal(noise, kept[1])
+    unchanged = np.array_equal(_values(truth), _values(given)) and np.array_equal(noise, original)
     expect(unchanged, "the metric changed the arrays it was given: work on a copy")
 
 
 def card_is_written(subject: Subject) -> None:
     """``card`` tells the reader what the number means."""
     expect_text(getattr(build(subject), "card", None), "card")
+
+
+def _rows(truth: Truth, rows: NDArray[Any]) -> Truth:
+    """These rows of the truth, as a copy."""
+    return truth.take(rows) if isinstance(truth, Factors) else truth[rows]
+
+
+def _values(truth: Truth) -> NDArray[Any]:
+    return truth.values if isinstance(truth, Factors) else truth
 
 
 def _exercise(subject: Subject) -> None:
