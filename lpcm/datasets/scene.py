@@ -30,7 +30,7 @@ Point = tuple[float, float]
 
 SIDE = 112
 """Pixels a side: half of what most encoders read."""
-_DRAWING = 1
+_DRAWING = 2
 """Rises with any change of the drawing: it is part of each fingerprint."""
 _FINE = 8  # drawn this much larger, then averaged: Pillow's polygons have hard edges
 _LIGHTNESS, _CHROMA = (
@@ -81,8 +81,9 @@ class Scene:
             dark, light = (Image.new("RGB", (SIDE, SIDE), tone) for tone in tones)
             picture = Image.composite(light, dark, _pattern(self.texture))
         outline = _outline(self.shape)
-        picture.paste(_colour(self.hue), mask=_mask([self._place(point) for point in outline.corners]))
-        picture.paste((255, 255, 255), mask=_mask([self._place(point) for point in outline.mark]))
+        for corners, colour in ((outline.corners, _colour(self.hue)), (outline.mark, (255, 255, 255))):
+            mask, box = _mask([self._place(point) for point in corners])
+            picture.paste(colour, box, mask)
         return picture
 
     def fingerprint(self, files: FileDigests) -> str:
@@ -106,9 +107,9 @@ class Scene:
         return f"a {size} {colour} {self.shape} {place} of a {ground} {self.texture} background"
 
     def _place(self, point: Point) -> Point:
-        """From the outline's own coordinates to pixels of the fine picture."""
+        """From the outline's own coordinates to pixels."""
         x, y = _turned(point, self.rotation)
-        return (self.x + self.size * x) * SIDE * _FINE, (self.y + self.size * y) * SIDE * _FINE
+        return (self.x + self.size * x) * SIDE, (self.y + self.size * y) * SIDE
 
 
 # Hue angles in OKLab, in degrees, at the middle of what English calls so.
@@ -221,12 +222,18 @@ def _turned(point: Point, angle: float) -> Point:
     return x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)
 
 
-def _mask(corners: list[Point]) -> Image:
+def _mask(corners: list[Point]) -> tuple[Image, tuple[int, int, int, int]]:
+    """How much of each pixel lies in a polygon, and the box of pixels around it that the mask is for."""
     from PIL import Image, ImageDraw
 
-    mask = Image.new("L", (SIDE * _FINE, SIDE * _FINE))
-    ImageDraw.Draw(mask).polygon(corners, fill=255)
-    return mask.reduce(_FINE)
+    xs, ys = zip(*corners, strict=True)
+    left, top = math.floor(min(xs)) - 1, math.floor(min(ys)) - 1
+    right, bottom = math.ceil(max(xs)) + 1, math.ceil(max(ys)) + 1
+    # Only the box is drawn finely: of all the picture it would take three times as long.
+    mask = Image.new("L", ((right - left) * _FINE, (bottom - top) * _FINE))
+    fine = [((x - left) * _FINE, (y - top) * _FINE) for x, y in corners]
+    ImageDraw.Draw(mask).polygon(fine, fill=255)
+    return mask.reduce(_FINE), (left, top, right, bottom)
 
 
 @cache
