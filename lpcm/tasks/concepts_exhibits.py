@@ -59,15 +59,16 @@ def make_exhibits(
         title: of page and overview.
         about: of the cell, for the JSON.
     """
+    drawing = _Drawing(bench, train, judged)
     order = [int(place) for place in judged.order()]
-    table = [judged.of(place) for place in order]
+    table = [{**judged.of(place), **drawing.named(place, layout.images)} for place in order]
     files: dict[str, bytes] = {}
     missing: list[str] = []
     sheets: list[int] = []
     if layout.pictures:
         vary = [place for place in order if judged.view.scale[place] > 0]
         try:
-            files = _pictures(_Drawing(bench, train, judged), vary, layout, title)
+            files = _pictures(drawing, vary, layout, title)
             sheets = vary[: layout.components]
         except DataError as error:
             missing.append(f"no pictures: {error.message}; the numbers are there")
@@ -100,6 +101,20 @@ class _Drawing:
         self._bench = bench
         self._train = train
         self._far: NDArray[np.float64] = np.square(judged.view.values, dtype=np.float64).sum(1)
+
+    def named(self, place: int, images: int) -> dict[str, Any]:
+        """Which samples show a component, by their ids, with its values."""
+        shown = choose_images(self.judged.view.values, place, images, self._far)
+
+        def told(rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+            values = self.judged.view.values[rows, place].tolist()
+            return [
+                {"id": self._train.ids[row], "value": round(value, 4)}
+                for row, value in zip(rows.tolist(), values, strict=True)
+            ]
+
+        strip = [{"quantile": q, **step} for q, step in zip(shown.quantiles, told(shown.steps), strict=True)]
+        return {"upper_images": told(shown.highest), "lower_images": told(shown.lowest), "strip": strip}
 
     def sheet(self, place: int, images: int, side: int, *, steps: bool) -> Sheet:
         values = self.judged.view.values

@@ -26,7 +26,7 @@ def as_json(about: Mapping[str, Any], components: Sequence[Mapping[str, Any]]) -
 
 
 def as_csv(components: Sequence[Mapping[str, Any]]) -> bytes:
-    """All numbers as a table, a line a component; lists are joined by ``;``."""
+    """All numbers as a table, a line a component; of texts and images the names alone, joined by ``;``."""
     columns = list(dict.fromkeys(name for component in components for name in component))
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
@@ -140,5 +140,5 @@ def _number(value: float | None, form: str) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return ";".join(str(part["text"]) if isinstance(part, Mapping) else str(part) for part in value)
+        return ";".join(str(part.get("text", part.get("id"))) for part in value)
     return "" if value is None else value

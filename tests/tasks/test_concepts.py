@@ -18,6 +18,7 @@ from lpcm.plugin.host import PluginHost
 from lpcm.study.runner import Runner
 from lpcm.study.spec import Study
 from lpcm.tasks.concepts import Concepts
+from lpcm.tasks.concepts_images import STEPS
 from lpcm.tasks.concepts_sheet import GAP, MARGIN
 
 N, D, K = 1201, 32, 12
@@ -207,6 +208,20 @@ def test_sheets_show_the_images_at_the_ends(planted):
         for number, row in enumerate(order):
             shown = pixels[MARGIN + 128 + 26 + 24, MARGIN + number * (48 + GAP) + 24]
             assert np.abs(shown - colour(int(row))).max() <= CLOSE
+
+
+def test_the_images_are_named_with_their_values(planted):
+    _, fitted = planted
+    codes, _ = fitted.predict(block("sparse").features)
+    for line in table(fitted):
+        column = codes[:, line["component"]]
+        for images, extreme in ((line["upper_images"], column.max()), (line["lower_images"], column.min())):
+            assert len(images) == 4
+            assert images[0]["value"] == pytest.approx(extreme, abs=1e-3)  # rounded to four digits, float32
+            for image in images:
+                row = int(image["id"].removeprefix("train/"))
+                assert image["value"] == pytest.approx(column[row], abs=1e-3)
+        assert [step["quantile"] for step in line["strip"]] == list(STEPS)
 
 
 def test_the_same_cell_gives_the_same_bytes(planted):
