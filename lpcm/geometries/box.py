@@ -15,7 +15,7 @@ from lpcm.geometries.draws import within
 from lpcm.geometries.extents import Extent
 from lpcm.geometries.laws import POWER_LAWS, LawName
 from lpcm.geometries.similarities import Similarity
-from lpcm.geometries.space import Space, positive_count
+from lpcm.geometries.space import Space, draws_wanted
 from lpcm.keys import Key
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Box(Space):
 
     def sample_marginal(self, key: Key, n: int) -> NDArray[np.float64]:
         """Draw n points of the box, (n, d)."""
-        shape = (positive_count(n), self.dim)
+        shape = (draws_wanted(n), self.dim)
         generator = key.fold("marginal").generator()
         if self.marginal.name is LawName.UNIFORM:
             # The end of an interval that is wide for doubles may be rounded beyond its bound.

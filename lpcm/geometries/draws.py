@@ -83,6 +83,11 @@ def _inverted(generator: np.random.Generator, law: Law, mean: Array, lower: floa
     return mean + np.copysign(distance, level)
 
 
+def free_mass(law: Law) -> float:
+    """The integral of exp(-(|u| / a)^p) over all u: 2 a Gamma(1 + 1/p)."""
+    return 2 * law.radius * math.gamma(1 + 1 / law.exponent)
+
+
 def share(law: Law, distance: Array) -> Array:
     """P(|u| <= distance) of the free law, distances 0 or more."""
     r = distance / law.radius

@@ -59,6 +59,15 @@ class Space:
     def _identifies(self, similarity: Similarity) -> str:
         raise NotImplementedError
 
+    @property
+    def matched_scale(self) -> float | None:
+        """The scale (inverse temperature) at which the loss's model is the conditional, on the latents themselves.
+
+        ``None`` where it is at none: the similarity does not go with the law, or the law was bent by a projection.
+        """
+        goes = Similarity(self.similarity, self.p).goes_with(self.conditional)
+        return self.conditional.matched_scale if goes else None
+
     def sample_marginal(self, key: Key, n: int) -> NDArray[np.float64]:
         """Draw n latents, (n, d)."""
         raise NotImplementedError
@@ -101,7 +110,7 @@ class Space:
             raise DataError(f"{outside} of {len(off)} points are not {where}", "project(z) puts them there")
 
 
-def positive_count(n: int) -> int:
+def draws_wanted(n: int) -> int:
     """Check a number of draws: 0 or more."""
     if n < 0:
         raise UsageError(f"{n} draws were asked for: expected 0 or more")

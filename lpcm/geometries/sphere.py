@@ -14,7 +14,7 @@ from lpcm.geometries.draws import free
 from lpcm.geometries.extents import Extent
 from lpcm.geometries.laws import POWER_LAWS, LawName
 from lpcm.geometries.similarities import Similarity
-from lpcm.geometries.space import Space, positive_count
+from lpcm.geometries.space import Space, draws_wanted
 from lpcm.geometries.wood import cosines
 from lpcm.keys import Key
 
@@ -81,9 +81,16 @@ class Sphere(Space):
         is_dot = similarity.name == "dot" or similarity.p == 2
         return "orthogonal" if is_dot and self.conditional.kappa > 0 else "nothing"
 
+    @property
+    def matched_scale(self) -> float | None:
+        """Kappa, or half of it for the squared distance; ``None`` for laws that were projected."""
+        if self.conditional.name is not LawName.VMF or (self.similarity != "dot" and self.p != 2):
+            return None
+        return self.conditional.kappa / (1 if self.similarity == "dot" else 2)
+
     def sample_marginal(self, key: Key, n: int) -> NDArray[np.float64]:
         """Draw n points, (n, d)."""
-        generator, shape = key.fold("marginal").generator(), (positive_count(n), self.dim)
+        generator, shape = key.fold("marginal").generator(), (draws_wanted(n), self.dim)
         if self.marginal.name is LawName.UNIFORM:
             return self.project(generator.standard_normal(shape))
         return self.project(np.eye(1, self.dim) + free(generator, self.marginal, shape))

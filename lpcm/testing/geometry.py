@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from lpcm.errors import UsageError
 from lpcm.keys import Key
 from lpcm.plugin.records import GeometryRecord
 from lpcm.testing.common import WITH_SETTINGS, watched
-from lpcm.testing.subject import CheckFunction, Subject, expect
+from lpcm.testing.subject import CheckFunction, Subject, expect, skip
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,15 +21,19 @@ if TYPE_CHECKING:
 SIMILARITIES = ("dot", "l1", "sqeuclidean", "lp")
 IDENTIFIES = ("orthogonal", "permutation", "linear", "nothing")
 
-_DIM, _N, _D_IN = 5, 257, 7
+_DIMS, _N, _D_IN = (5, 6), 257, 7
 
 # A projection in fp64 is off by a few roundings; a sampler that works in fp32 by a few of 6e-8.
 SPACE_TOLERANCE = 1e-5
 
 
 def build(subject: Subject) -> Any:
-    """A new geometry of dimension 5, with the settings of its record."""
-    return subject.load()(_DIM)
+    """A new geometry with the settings of its record, of dimension 5; of 6 where its space has no odd dimension."""
+    first, second = _DIMS
+    try:
+        return subject.load()(first)
+    except UsageError:
+        return subject.load()(second)
 
 
 def _shared(subject: Subject) -> Any:
@@ -47,11 +52,15 @@ def _partners(subject: Subject) -> NDArray[np.float64]:
 
 
 def record_tells_the_truth(subject: Subject) -> None:
-    """What it identifies is what the record announces, in words that lpcm knows."""
+    """Its similarity and what it identifies are in words that lpcm knows, the latter as the record announces."""
     geometry, record = _shared(subject), cast(GeometryRecord, subject.record)
     expect(
         geometry.similarity in SIMILARITIES,
         f"similarity is {geometry.similarity!r}: expected one of {SIMILARITIES}",
+    )
+    expect(
+        geometry.similarity != "lp" or _power(geometry) >= 1,
+        "similarity is 'lp': expected an attribute p, the power, of 1 or more",
     )
     expect(
         geometry.identifies in IDENTIFIES,
@@ -61,6 +70,19 @@ def record_tells_the_truth(subject: Subject) -> None:
         geometry.identifies == record.identifies,
         f"the record says that it identifies {record.identifies!r}, the geometry {geometry.identifies!r}",
     )
+
+
+def unknown_laws_are_refused(subject: Subject) -> None:
+    """A geometry with the settings ``marginal`` and ``conditional`` refuses a law that it does not know."""
+    laws = [param.name for param in subject.record.params if param.name in ("marginal", "conditional")]
+    if not laws:
+        skip("the record announces no laws as settings")
+    for law in laws:
+        try:
+            subject.load()(_shared(subject).dim, **{law: "no-such-law:1"})
+        except UsageError:
+            continue
+        expect(False, f"{law}='no-such-law:1' is taken: raise lpcm.errors.UsageError")
 
 
 def samples_have_the_declared_shape(subject: Subject) -> None:
@@ -153,7 +175,7 @@ def gradient_is_finite_at_the_border(subject: Subject) -> None:
 
     for scale in (0.0, 1e-3, 1.0, 1e3):
         x, out = _through_head(subject, scale)
-        loss = _contrastive_loss(out, out.detach().clone(), _shared(subject).similarity)
+        loss = _contrastive_loss(out, out.detach().clone(), _shared(subject))
         expect(torch.isfinite(loss), f"the loss is {loss.item()} for inputs of size {scale:g}")
         (gradient,) = torch.autograd.grad(loss, [x])
         expect(torch.isfinite(gradient).all(), f"the gradient is not finite for inputs of size {scale:g}")
@@ -175,22 +197,26 @@ def _through_head(subject: Subject, scale: float) -> tuple[torch.Tensor, torch.T
     return x, head(x)
 
 
-def _contrastive_loss(a: torch.Tensor, b: torch.Tensor, similarity: str) -> torch.Tensor:
+def _contrastive_loss(a: torch.Tensor, b: torch.Tensor, geometry: Any) -> torch.Tensor:
     """Symmetric InfoNCE (arXiv 2402.06223, equation 1) at temperature 1; for checking, not for speed."""
     import torch
 
     difference = a[:, None, :] - b[None, :, :]
-    if similarity == "dot":
+    if geometry.similarity == "dot":
         logits = a @ b.T
-    elif similarity == "l1":
+    elif geometry.similarity == "l1":
         logits = -difference.abs().sum(-1)
-    elif similarity == "sqeuclidean":
+    elif geometry.similarity == "sqeuclidean":
         logits = -difference.square().sum(-1)
-    else:  # the exponent is the geometry's own; 4 stands for any above 2
-        logits = -difference.pow(4).sum(-1)
+    else:
+        logits = -difference.abs().pow(_power(geometry)).sum(-1)
     target = torch.arange(len(a))
     cross_entropy = torch.nn.functional.cross_entropy
     return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+
+
+def _power(geometry: Any) -> float:
+    return float(getattr(geometry, "p", 0.0))
 
 
 def _off_the_space(subject: Subject, z: NDArray[np.float64]) -> float:
@@ -208,6 +234,7 @@ def _exercise(subject: Subject) -> None:
 CHECKS: tuple[CheckFunction, ...] = (
     *WITH_SETTINGS,
     record_tells_the_truth,
+    unknown_laws_are_refused,
     samples_have_the_declared_shape,
     samples_lie_in_the_space,
     projection_is_settled,

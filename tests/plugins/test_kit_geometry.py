@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lpcm.plugin.records import (
-    GeometryRecord,
-)
+from lpcm.errors import UsageError
+from lpcm.plugin.records import GeometryRecord, Param
 
 from .faults import failed
 
@@ -76,6 +76,33 @@ class SharpCorner(SoundGeometry):
         return Root(d_in, self.dim)
 
 
+class Powerless(SoundGeometry):
+    similarity = "lp"
+
+
+class Cubic(SoundGeometry):
+    similarity, p = "lp", 3.0
+
+
+class EvenOnly(SoundGeometry):
+    def __init__(self, dim: int) -> None:
+        if dim % 2:
+            raise UsageError(f"dim is {dim}: expected an even number")
+        super().__init__(dim)
+
+
+class TakesAnyLaw(SoundGeometry):
+    def __init__(self, dim: int, *, conditional: str = "laplace:0.05") -> None:
+        super().__init__(dim)
+
+
+class TakesLaplaceOnly(SoundGeometry):
+    def __init__(self, dim: int, *, conditional: str = "laplace:0.05") -> None:
+        if not conditional.startswith("laplace:"):
+            raise UsageError(f"conditional is {conditional!r}: expected laplace:B")
+        super().__init__(dim)
+
+
 GEOMETRY = GeometryRecord(name="sound", summary="s", loader="a:b", identifies="permutation")
 
 
@@ -89,7 +116,18 @@ GEOMETRY = GeometryRecord(name="sound", summary="s", loader="a:b", identifies="p
         (KeyBlind, {"same_key_same_samples"}),
         (Claims, {"record_tells_the_truth"}),
         (SharpCorner, {"gradient_is_finite_at_the_border"}),
+        (Powerless, {"record_tells_the_truth"}),
+        (Cubic, set()),
+        (EvenOnly, set()),
     ],
 )
 def test_a_broken_geometry_is_caught(broken: type, caught: set[str]) -> None:
     assert failed(GEOMETRY, broken) == caught
+
+
+@pytest.mark.parametrize(
+    ("geometry", "caught"), [(TakesAnyLaw, {"unknown_laws_are_refused"}), (TakesLaplaceOnly, set())]
+)
+def test_a_geometry_that_takes_any_law_is_caught(geometry: type, caught: set[str]) -> None:
+    record = replace(GEOMETRY, params=(Param(name="conditional", help="law", default="laplace:0.05"),))
+    assert failed(record, geometry) == caught
