@@ -33,6 +33,8 @@ from lpcm.tasks.threads import blas_threads
 
 KS = (1, 5, 10)
 SEEDS = (0, 1, 2, 3, 4)
+MOST_PAIRS = 1 << 26
+"""Matches that ``equal=match`` may make: a gigabyte of places."""
 
 
 class Direction(str, Enum):
@@ -251,6 +253,11 @@ def _with_equal(
     pairs = np.unique(np.stack([group, owners], axis=1), axis=0)
     starts = np.searchsorted(pairs[:, 0], np.arange(group.max() + 2))
     count = np.diff(starts)[group]
+    if count.sum() > MOST_PAIRS:
+        raise DataError(
+            f"equal captions make {int(count.sum())} matching pairs: expected at most {MOST_PAIRS}",
+            "so many captions read the same that they say nothing; leave it at equal=other",
+        )
     of_text = np.repeat(np.arange(len(group)), count)
     within = np.arange(len(of_text)) - np.repeat(np.cumsum(count) - count, count)
     return of_text, pairs[np.repeat(starts[group], count) + within, 1]

@@ -50,6 +50,13 @@ def test_figures_equal_the_literal_formulas(n, c):
     assert found.nll == pytest.approx(log_loss(labels, p, labels=np.arange(c)), abs=1e-12)
 
 
+def test_a_confidence_on_an_edge_is_in_the_bin_below_it():
+    confidence, right = np.array([0.25, 0.3, 0.5, 1.0]), np.array([1.0, 0.0, 0.0, 1.0])
+    got = calibration_error(confidence, right, bins=4, binning=Binning.WIDTH)
+    # (0, 1/4]: 0.25; (1/4, 1/2]: 0.3 and 0.5, none right; (3/4, 1]: 1.
+    assert got == pytest.approx((0.75 + 0.8 + 0) / 4, abs=1e-15)
+
+
 def test_brier_is_twice_scikit_learns_for_two_classes():
     logits, labels = drawn(101, 2)
     ours = calibration(logits, labels).brier

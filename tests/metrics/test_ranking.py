@@ -70,7 +70,9 @@ def test_whole_numbers_full_of_ties_stand_as_in_the_full_matrix(seed, block, d):
 
 
 @pytest.mark.parametrize("spread", [1e-6, 1e-7, 1e-8])
-def test_scores_that_float32_cannot_tell_apart_are_told_apart_exactly(spread):
+@pytest.mark.parametrize("share", [0.0, 1 / 64, 1.0])  # a product in float64: always, as it is, never
+def test_scores_that_float32_cannot_tell_apart_are_told_apart_exactly(spread, share, monkeypatch):
+    monkeypatch.setattr(ranking, "_EXACT_SHARE", share)
     # Rows around one vector: differences of scores are far below the error of a float32 product.
     generator = Key.of(1).fold("near").generator()
     centre = generator.standard_normal(31)
@@ -80,16 +82,6 @@ def test_scores_that_float32_cannot_tell_apart_are_told_apart_exactly(spread):
     expected = literal(near, near, matches)
     for each in found:
         assert stacked(each).tolist() == expected.tolist()
-
-
-def test_close_calls_one_by_one_are_those_of_a_float64_product(monkeypatch):
-    queries, gallery, generator = drawn(33, 129, 17)
-    matches = every_query_matched(33, 129, generator)
-    found = []
-    for share in (0.0, 1.0):  # always a product in float64, never
-        monkeypatch.setattr(ranking, "_EXACT_SHARE", share)
-        found.append(stacked(standings(queries, gallery, matches, block=13)).tolist())
-    assert found[0] == found[1]
 
 
 def test_threads_change_nothing():

@@ -16,6 +16,7 @@ from lpcm.plugin.host import PluginHost
 from lpcm.plugin.truth import Captions
 from lpcm.study.runner import Runner
 from lpcm.study.spec import Study
+from lpcm.tasks import retrieval
 from lpcm.tasks.records import RECORDS
 from lpcm.tasks.retrieval import Retrieval
 from lpcm.testing import check_task
@@ -181,6 +182,12 @@ def test_equal_captions_may_count_as_matches(direction):
     assert match.ceiling == {}
     assert match.null["chance"] == 2 * other.null["chance"] == pytest.approx(2 / 32)
     assert match.value == pytest.approx(2 * other.value if direction[0] == "i" else match.value)
+
+
+def test_equal_captions_without_end_are_refused(monkeypatch):
+    monkeypatch.setattr(retrieval, "MOST_PAIRS", 63)
+    with pytest.raises(DataError, match="64 matching pairs: expected at most 63"):
+        scored(twins(), "image-to-text", equal="match")
 
 
 def test_equal_captions_of_one_image_are_no_ceiling():
