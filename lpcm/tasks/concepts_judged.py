@@ -83,7 +83,7 @@ class Judged:
         """What a reader should know before looking at pictures."""
         stability, k = self.stability.certificate, len(self.stability.identified)
         said = [
-            f"{self.headline()[0].upper()}{self.headline()[1:]} ({stability.effort.value} certificate): refits from"
+            f"{self.headline()} ({stability.effort.value} certificate): refits from"
             f" other seeds and on halves of the rows agree to at least {stability.bar:.3f}. Pictures of a component"
             " that was not identified show an accident of this sample, however well they seem to go together.",
             f"{int(self.beyond_mixtures.sum())} of {k} are further from Gaussian than 95 % of random mixtures of them."
@@ -96,7 +96,8 @@ class Judged:
                 f"{ends} of {2 * k} ends have a text that stands out (*) from what random mixtures of the components"
                 " are named; the others have a nearest text only because something always is."
             )
-        return [*said, *self.stability.warnings()]
+        said += self.stability.warnings()
+        return [sentence[0].upper() + sentence[1:].rstrip(".") + "." for sentence in said]
 
     def numbers(self, place: int, ends: int) -> str:
         """The numbers of a component's sheet, a few lines.

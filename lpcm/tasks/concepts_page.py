@@ -58,13 +58,13 @@ def as_page(
         parts.append(
             f'<p><a href="{OVERVIEW}"><img src="{OVERVIEW}" alt="overview of the components"></a></p>'
         )
-    parts.append(_table(components, frozenset(sheets)))
     for place in sheets:
         name = sheet_name(place)
         parts.append(
             f'<section id="component-{place}"><h2>Component {place}</h2>'
             f'<img src="{name}" alt="images along component {place}" loading="lazy"></section>'
         )
+    parts.append(_table(components, frozenset(sheets)))
     parts.append(
         '<p>All numbers: <a href="concepts.csv">concepts.csv</a>, <a href="concepts.json">concepts.json</a>.</p>'
         "</main></body></html>\n"
