@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class SourceRows:
     unlabelled: NDArray[np.intp]
     domains: NDArray[np.str_]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The source domains, in the order of the block."""
         return tuple(dict.fromkeys(self.domains.tolist()))
