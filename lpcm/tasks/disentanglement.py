@@ -19,6 +19,7 @@ from lpcm.keys import Key
 from lpcm.metrics.chance import halves, ideal, permuted, rotated, spread
 from lpcm.metrics.comparison import Comparison, as_factors, varying
 from lpcm.metrics.factor_metric import FactorMetric, Measurement
+from lpcm.metrics.labelled import class_and_domain
 from lpcm.plugin.contracts import Bench, Disentangler
 from lpcm.plugin.truth import Factors, Score, Truth
 
@@ -40,6 +41,9 @@ METRICS = (
     "stumps",
 )
 """What is scored when a study names no metric."""
+
+OF_LABELS = ("accuracy", "balanced-accuracy")
+"""Built-in metrics that score labels."""
 
 SEEDS = (0, 1, 2)
 DRAWS = 40
@@ -78,12 +82,17 @@ class DisentanglementTask:
         self.draws, self.nulls = draws, nulls
 
     def cells(self, axes: Mapping[str, Sequence[Any]]) -> Iterator[Mapping[str, Any]]:
-        """Points to be run; the metrics of one fit follow each other, since they share what they compute."""
+        """Points to be run; the metrics of one fit follow each other, since they share what they compute.
+
+        Of several metrics, as of ``--metric all``, those of labels are left out: other tasks score by them.
+        """
+        asked = tuple(dict.fromkeys(axes.get("metric") or self.metrics))
+        metrics = [name for name in asked if name.rpartition(":")[2] not in OF_LABELS] or asked
         for encoder in axes["encoder"]:
             for dataset in axes["dataset"]:
                 for disentangler in axes.get("disentangler") or ("none",):
                     for seed in axes.get("seed") or SEEDS:
-                        for metric in dict.fromkeys(axes.get("metric") or self.metrics):
+                        for metric in metrics:
                             yield {
                                 "encoder": encoder,
                                 "dataset": dataset,
@@ -97,7 +106,8 @@ class DisentanglementTask:
 
         Raises:
             UsageError: for a metric that does not score codes against factors.
-            DataError: when the dataset knows no factors, or features are not finite.
+            DataError: when the dataset knows no factors and has no two classes in two domains, or when features are
+                not finite.
         """
         metric = bench.metric(axes["metric"])
         if getattr(metric, "truth", None) is not Truth.FACTORS:
@@ -105,17 +115,21 @@ class DisentanglementTask:
                 f"metric {axes['metric']!r} does not score codes against factors",
                 f"take one that does, for example {', '.join(METRICS[:4])}; see: lpcm-eval ls metrics",
             )
-        known = bench.factors("train")
+        train = bench.block("train")
+        known, warnings = bench.factors("train"), []
+        if known is None:
+            known = class_and_domain(train.labels, train.domains)
+            warnings.append("the dataset knows no factors: class and domain are taken for them")
         if known is None:
             raise DataError(
-                "the dataset knows no factors, so nothing can be said of components",
-                "take one that does, for example rendered, or give a table of factors",
+                "the dataset knows no factors, and its classes and domains do not both take two values or more",
+                "take one that does, for example rendered, or a folder of domains that hold classes",
             )
-        rows = bench.block("train").features
+        rows = train.features
         with threadpool_limits(1, user_api="blas"):
             disentangler = bench.disentangler(rows, bench.key.fold("disentangler"))
         report = dict(disentangler.report())
-        warnings = tuple(report.pop("warnings", ()))
+        warnings.extend(report.pop("warnings", ()))
         facts = {
             "fit_on": "train",
             "fit_rows": len(rows),
@@ -126,7 +140,7 @@ class DisentanglementTask:
             "disentangler": report,
         }
         judge = Judge(axes["metric"], metric, bench.key.fold("chance"), self.draws, self.nulls)
-        return FittedDisentanglement(disentangler, judge, facts, warnings)
+        return FittedDisentanglement(disentangler, judge, facts, tuple(warnings))
 
     def score(self, predictions: NDArray[np.floating], truth: Factors | None, classes: int) -> Score:
         """Codes are scored by the cell's own metric: see ``FittedDisentanglement.score``."""
@@ -221,7 +235,10 @@ class FittedDisentanglement:
             DataError: when there are no factors, none that varies, too few samples, or codes that are not finite.
         """
         if truth is None:
-            raise DataError("the test side knows no factors")
+            raise DataError(
+                "nothing is known of the test side that could be a factor",
+                "take a dataset that knows factors, for example rendered",
+            )
         factors, notes = usable(as_factors(truth))
         # One thread: a row has the same bits on any number of cores, and matrices this small gain nothing from more.
         with threadpool_limits(1, user_api="blas"):

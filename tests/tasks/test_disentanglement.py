@@ -1,6 +1,7 @@
 """The disentanglement task: which cells, what it fits, what stands beside a value, and what it says of bad input."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from lpcm.disentanglers.haar import haar
 from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
+from lpcm.metrics.labelled import class_and_domain
 from lpcm.metrics.records import RECORDS as METRIC_RECORDS
 from lpcm.plugin.contracts import Block
 from lpcm.plugin.records import Kind
 from lpcm.plugin.truth import FactorKind, Factors, Truth
-from lpcm.tasks.disentanglement import METRICS, DisentanglementTask, about_codes, usable
+from lpcm.tasks.disentanglement import METRICS, OF_LABELS, DisentanglementTask, about_codes, usable
 from lpcm.tasks.records import RECORDS
 from lpcm.testing.report import Outcome
 from lpcm.testing.spy import SpyBench
@@ -226,8 +228,34 @@ def test_a_dataset_without_factors_is_refused_with_a_way_out():
         DisentanglementTask().fit(FactorBench(known=False), {"metric": "mcc"})
     assert "rendered" in raised.value.hint
     fitted = DisentanglementTask().fit(FactorBench(), {"metric": "mcc"})
-    with pytest.raises(DataError, match="the test side knows no factors"):
+    with pytest.raises(DataError, match="nothing is known of the test side"):
         fitted.score(TEST_FEATURES, None, 1)
+
+
+def test_class_and_domain_serve_where_nothing_else_is_known_and_the_row_says_so():
+    bench = FactorBench(known=False)
+    original = bench.block
+    styles = tuple("ab"[i % 2] for i in range(701))
+    bench.block = lambda split: replace(original(split), labels=np.arange(701) % 3, domains=styles)
+    fitted = DisentanglementTask(draws=3, nulls=1).fit(bench, {"metric": "mcc"})
+    assert fitted.warnings == ("the dataset knows no factors: class and domain are taken for them",)
+    truth = class_and_domain(np.arange(301) % 3, tuple("ab"[i % 2] for i in range(301)))
+    score = fitted.score(TEST_FEATURES, truth, 3)
+    assert score.details["factors"] == {"class": "categorical, 3 values", "domain": "categorical, 2 values"}
+
+
+def test_metrics_of_labels_are_left_out_where_others_are_asked_for():
+    axes = {"encoder": ["e"], "dataset": ["s"], "metric": ["accuracy", "mcc", "lpcm:balanced-accuracy"]}
+    assert {c["metric"] for c in DisentanglementTask().cells(axes)} == {"mcc"}
+    assert {c["metric"] for c in DisentanglementTask().cells({**axes, "metric": ["accuracy"]})} == {
+        "accuracy"
+    }
+    labelled = {r.name for r in METRIC_RECORDS if r.name in OF_LABELS}
+    assert labelled == {
+        r.name
+        for r in METRIC_RECORDS
+        if getattr(FactorBench().metric(r.name), "truth", None) is not Truth.FACTORS
+    }
 
 
 def test_a_metric_of_labels_is_refused_with_some_that_serve():
