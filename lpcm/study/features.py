@@ -84,6 +84,7 @@ class Features:
         self._store = store
         self._extract = extract
         self._splits: dict[str, Side] = {}
+        self._unusable: dict[str, Exception] = {}
         self._partitions: dict[str, Mapping[str, Side]] = {}
         self._texts: dict[tuple[str, ...], NDArray[np.float32]] = {}
         self._disentanglers: dict[str, Disentangler] = {}
@@ -91,10 +92,10 @@ class Features:
         self.seconds = 0.0
         self.bytes = 0
 
-    def read_all(self) -> None:
-        """Read or compute every block and the prompts now."""
-        for split in self.dataset.splits:
-            self.split(split)
+    def read_test(self) -> None:
+        """Read or compute what every cell needs now: the test split and the prompts; other splits when asked for."""
+        if "test" in self.dataset.splits:
+            self.split("test")
         self.prompts()
 
     def split(self, name: str) -> Side:
@@ -104,18 +105,27 @@ class Features:
                 f"dataset {self.dataset.name!r} has no split {name!r}: it has {', '.join(self.dataset.splits)}",
                 f"give it a folder or column {name!r}",
             )
+        if name in self._unusable:
+            raise self._unusable[name]
         if name not in self._splits:
-            samples = self.dataset.samples(name)
-            extracted = self._extract(self.encoder, samples, name)
-            self.failed |= dict(extracted.failed)
-            self.seconds += extracted.seconds
-            self.bytes += extracted.features.nbytes
-            if not len(extracted.features):
-                raise DataError(f"split {name!r} of dataset {self.dataset.name!r} has no readable image")
-            readable = [samples[i] for i in extracted.rows]
-            rows = np.asarray(extracted.rows, dtype=np.int64)
-            self._splits[name] = Side(extracted.features, readable, (name,) * len(readable), rows)
+            try:
+                self._splits[name] = self._read(name)
+            except Exception as error:  # a plugin may raise anything; the next cell is told the same at once
+                self._unusable[name] = error
+                raise
         return self._splits[name]
+
+    def _read(self, name: str) -> Side:
+        samples = self.dataset.samples(name)
+        extracted = self._extract(self.encoder, samples, name)
+        self.failed |= dict(extracted.failed)
+        self.seconds += extracted.seconds
+        self.bytes += extracted.features.nbytes
+        if not len(extracted.features):
+            raise DataError(f"split {name!r} of dataset {self.dataset.name!r} has no readable image")
+        readable = [samples[i] for i in extracted.rows]
+        rows = np.asarray(extracted.rows, dtype=np.int64)
+        return Side(extracted.features, readable, (name,) * len(readable), rows)
 
     @cached_property
     def roster(self) -> Roster:
@@ -128,7 +138,7 @@ class Features:
         )
 
     def sides(self, partition: Partition | None) -> Mapping[str, Side]:
-        """Sides by name; one that a dataset or partition does not have is not there.
+        """Sides by name, read when they are looked up; one that a dataset or partition does not have is not there.
 
         Raises:
             DataError: when there is no test side.
@@ -137,7 +147,7 @@ class Features:
         if partition is None:
             if "test" not in self.dataset.splits:
                 self.split("test")  # says what is missing
-            return {name: self.split(name) for name in self.dataset.splits}
+            return _Splits(self)
         parts = {name: np.asarray(getattr(partition, name), dtype=np.int64) for name in SIDES}
         address = hashlib.sha256(b"|".join(part.tobytes() for part in parts.values())).hexdigest()
         if address not in self._partitions:
@@ -249,6 +259,24 @@ class Features:
 
     def _in_order(self) -> Iterator[Side]:
         return (self.split(name) for name in self.dataset.splits)
+
+
+class _Splits(Mapping[str, Side]):
+    """The dataset's splits as sides, each read when it is looked up."""
+
+    def __init__(self, features: Features) -> None:
+        self._features = features
+
+    def __getitem__(self, name: str) -> Side:
+        if name not in self._features.dataset.splits:
+            raise KeyError(name)
+        return self._features.split(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._features.dataset.splits)
+
+    def __len__(self) -> int:
+        return len(self._features.dataset.splits)
 
 
 def _check_partition(parts: Mapping[str, NDArray[np.int64]], n: int) -> None:

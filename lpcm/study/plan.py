@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ ROW_SCHEMA = 1
 _TASK_FLAGS = ("shots", "protocol", "fit_on")
 """Fields of a study that are settings of those tasks that declare them."""
 
+_SHARED_CODE = ("metrics", "solvers", "stats")
+
 _VERSIONS_THAT_MATTER = ("lpcm", "numpy", "scipy", "scikit-learn", "torch")
 
 
@@ -40,7 +43,7 @@ class Piece:
         found: the offer and its argument.
         settings: keyword arguments for its loader.
         version: of the distribution that it comes from.
-        code: digest of the file that its loader is in, so that a change between two releases counts too.
+        code: digest of the package that its loader is in, so that a change between two releases counts too.
     """
 
     found: Found
@@ -156,6 +159,7 @@ def make_plan(study: Study, host: PluginHost, files: FileDigests, store: Path) -
         "schema": ROW_SCHEMA,
         "fit_file": _fit_file_digest(study, files),
         "strict": study.strict,
+        "code": _shared_code(),
         "versions": versions_of(*_VERSIONS_THAT_MATTER),
     }
     axes = {
@@ -283,16 +287,32 @@ def _piece(kind: Kind, name: str, host: PluginHost, study: Study) -> Piece:
 
 
 def _code_digest(loader: str) -> str:
-    """Digest of the source file that a loader names, found without importing it; empty when there is no file."""
+    """Digest of the source beside the file that a loader names, found without importing it; empty without a file.
+
+    All of its folder counts, not the file alone: what a piece does is seldom in one file.
+    """
     top, *parts = loader.partition(":")[0].split(".")
     spec = find_spec(top)  # of a top-level name: imports nothing
     if spec is None:
         return ""
     roots = [Path(root).joinpath(*parts) for root in spec.submodule_search_locations or ()]
-    candidates = [file for root in roots for file in (root.with_suffix(".py"), root / "__init__.py")]
-    if not parts and spec.origin:
-        candidates.append(Path(spec.origin))
-    return next((file_digest(file) for file in candidates if file.is_file()), "")
+    packages = [root if root.is_dir() else root.parent for root in roots]
+    found = [package for package in packages if package.is_dir()]
+    if found:
+        return _source_digest(found[0])
+    return file_digest(Path(spec.origin)) if spec.origin and Path(spec.origin).is_file() else ""
+
+
+@cache
+def _source_digest(package: Path) -> str:
+    """Digest of the Python files directly in a package's folder."""
+    return digest_of([[file.name, file_digest(file)] for file in sorted(package.glob("*.py"))])
+
+
+def _shared_code() -> dict[str, str]:
+    """Digests of the packages of lpcm that tasks, adapters and disentanglers compute with."""
+    root = Path(__file__).parents[1]
+    return {name: _source_digest(root / name) for name in _SHARED_CODE}
 
 
 def _typed(param: Param, value: Any, what: str) -> Any:
