@@ -153,7 +153,8 @@ doubt; the row gives what the factors themselves score.
 
 **Known failures.** The authors' code fits without a penalty and takes the cross-entropy of the very samples of the
 fit: with as many components as CLIP has, that is near 1 for noise. Here it is held out, so values are lower than
-theirs. Neighbouring bins of a continuous factor are hard to tell apart.
+theirs. The penalty is fixed: on more components than samples the probe is surer than it should be, and InfoE can be 0
+where explicitness is high. Neighbouring bins of a continuous factor are hard to tell apart.
 
 **Source.** Hsu et al. 2023; predictive V-information of Xu et al. 2020.
 """

@@ -17,12 +17,15 @@ from lpcm.metrics.factor_metric import FactorMetric, Measurement, by_factor
 
 FOLDS = 5
 
+PENALTIES = np.geomspace(1e-6, 1e2, 17)
+"""Of the ridge, in units of the samples of the fit: components have variance 1."""
+
 # Codes are float32 numbers: directions smaller than their rounding are not codes, and a map must not lean on them.
 _RCOND = 1e-5
 
 
 class R2(FactorMetric):
-    """Held-out R^2 of least squares, averaged over factors.
+    """Held-out R^2 of a linear map, averaged over factors.
 
     Example:
         >>> from lpcm.keys import Key
@@ -36,26 +39,28 @@ class R2(FactorMetric):
     card = """\
 # r2
 
-**Definition.** Least squares with intercept from all components to a factor's targets (itself; cosine and sine of an
-angle; an indicator of each value of a category), fitted on four fifths of the samples and judged on the fifth, five
-times over. R^2 is one minus the squared error in units of that of the mean of the samples of the fit, over all
-targets of the factor; the score is the mean over factors.
+**Definition.** A linear map with intercept from all components to a factor's targets (itself; cosine and sine of an
+angle; an indicator of each value of a category), by least squares with a ridge whose penalty generalised
+cross-validation chooses, fitted on four fifths of the samples and judged on the fifth, five times over. R^2 is one
+minus the squared error in units of that of the mean of the samples of the fit, over all targets of the factor; the
+score is the mean over factors.
 
 **Range** up to 1, higher is better; below 0 where the map does worse than the mean.
 
-**Chance.** Below 0 by about k / n: what is fitted to noise is paid for on the held-out samples.
+**Chance.** About 0, mostly just below: the penalty grows until little is fitted to noise.
 
 **Ceiling.** 1 for continuous factors. Indicators of a category with more than two values on one component are not
 linear in it: the row gives what the factors themselves score, as numbers or as indicators.
 
-**Blind to rotations**, and to any invertible linear map: `ica`, `whiten`, `pca` and `rotation` of the same k score
-the same, to rounding. It says that factors are in the codes, not that they lie on axes. The rotation floor in the row
-equals the value.
+**Blind to rotations**: `ica`, `whiten` and `rotation` of the same k score the same, to rounding, since the ridge is
+the same in every direction. It says that factors are in the codes, not that they lie on axes. The rotation floor in
+the row equals the value.
 
-**Known failures.** With as many components as samples of the fit least squares follows noise, and says so by a
-negative score.
+**Known failures.** Directions of very different size, such as those of raw features and of `pca`, are penalised
+unequally; plain least squares would not be, but on as many components as samples it follows noise without bound.
 
-**Source.** Zimmermann et al. 2021 fit and score on the same samples; held out here, see `r2-adjusted` for the other.
+**Source.** Zimmermann et al. 2021 fit least squares and score on the same samples; held out here, see `r2-adjusted`
+for the other. Penalty: Golub, Heath and Wahba 1979.
 """
 
     def _measure(self, comparison: Comparison) -> Measurement:
@@ -110,19 +115,40 @@ def held_out(comparison: Comparison) -> NDArray[np.float64]:
     order = Key.of(0).fold("folds", comparison.n).generator().permutation(comparison.n)
     fold = np.empty(comparison.n, np.int64)
     fold[order] = np.arange(comparison.n) % FOLDS
-    columns = [comparison.targets(factor) for factor in range(comparison.f)]
-    widths = np.cumsum([column.shape[1] for column in columns])[:-1]
-    targets = np.column_stack(columns)
-    design = _with_intercept(comparison.standard)
-    error, total = np.zeros(targets.shape[1]), np.zeros(targets.shape[1])
+    targets = [comparison.targets(factor) for factor in range(comparison.f)]
+    error, total = np.zeros(comparison.f), np.zeros(comparison.f)
     for part in range(FOLDS):
         fit, held = fold != part, fold == part
-        weights = np.linalg.lstsq(design[fit], targets[fit], rcond=_RCOND)[0]
-        error += np.square(targets[held] - design[held] @ weights).sum(0)
-        total += np.square(targets[held] - targets[fit].mean(0)).sum(0)
-    return np.array(
-        [1 - e.sum() / t.sum() for e, t in zip(np.split(error, widths), np.split(total, widths), strict=True)]
-    )
+        middle = comparison.standard[fit].mean(0)
+        left, sizes, axes = np.linalg.svd(comparison.standard[fit] - middle, full_matrices=False)
+        asked = (comparison.standard[held] - middle) @ axes.T
+        for factor, columns in enumerate(targets):
+            level = columns[fit].mean(0)
+            predicted = asked @ _ridge(left, sizes, columns[fit] - level) + level
+            error[factor] += np.square(columns[held] - predicted).sum()
+            total[factor] += np.square(columns[held] - level).sum()
+    return np.asarray(1 - error / total, dtype=np.float64)
+
+
+def _ridge(
+    left: NDArray[np.float64], sizes: NDArray[np.float64], targets: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Coefficients (r, t) along the axes of a centred design with singular values ``sizes`` (r,).
+
+    Source: the penalty is that of the least generalised cross-validation error n RSS / (n - df)^2 (Golub, Heath and
+    Wahba 1979), on the rows of the fit alone.
+    """
+    n = len(targets)
+    products, squares = left.T @ targets, np.square(sizes)
+    outside = float(np.square(targets).sum() - np.square(products).sum())  # what no component can explain
+    best, chosen = np.inf, np.zeros_like(products)
+    for penalty in n * PENALTIES:
+        kept = squares / (squares + penalty)
+        missed = float(np.square((1 - kept)[:, None] * products).sum()) + max(outside, 0.0)
+        error = missed / (n - 1 - kept.sum()) ** 2 if n - 1 > kept.sum() else np.inf
+        if error < best:
+            best, chosen = error, (sizes / (squares + penalty))[:, None] * products
+    return chosen
 
 
 def _with_intercept(codes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,7 +8,9 @@ from sklearn.feature_selection import mutual_info_classif
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, mutual_info_score, roc_auc_score
 
+from lpcm.disentanglers.haar import haar
 from lpcm.errors import DataError, UsageError
+from lpcm.keys import Key
 from lpcm.metrics.comparison import Comparison
 from lpcm.metrics.dci import Completeness, Disentanglement, Informativeness
 from lpcm.metrics.explicitness import Explicitness, area_under_roc
@@ -21,7 +23,7 @@ from lpcm.metrics.linear_skill import LinearSkill
 from lpcm.metrics.mcc import MCC
 from lpcm.metrics.mig import MIG
 from lpcm.metrics.modularity import Modularity
-from lpcm.metrics.r2 import R2, AdjustedR2
+from lpcm.metrics.r2 import R2, AdjustedR2, held_out
 from lpcm.metrics.sap import SAP, threshold_skill
 from lpcm.metrics.sparse_path import sparse_paths
 from lpcm.metrics.stumps import Stumps, questions
@@ -213,9 +215,32 @@ def test_r2_of_the_whole_is_ordinary_least_squares(states):
     assert per_factor["depth"] == pytest.approx(1 - (1 - plain) * 600 / (601 - 31 - 1), abs=1e-4)
 
 
-def test_held_out_r2_of_noise_pays_for_every_component(states):
-    # Expected about -k / n_fit (1 + ...) = -31 / 481; the spread of five factors' mean is about 0.01.
-    assert measure(R2(), states.noise) == pytest.approx(-31 / 481, abs=0.04)
+def test_held_out_r2_is_a_ridge_by_generalised_cross_validation(comparison):
+    order = Key.of(0).fold("folds", comparison.n).generator().permutation(comparison.n)
+    fold = np.empty(comparison.n, int)
+    fold[order] = np.arange(comparison.n) % 5
+    rows, target, error, total = comparison.standard, comparison.targets(3)[:, 0], 0.0, 0.0
+    for part in range(5):
+        fit, n = fold != part, (fold != part).sum()
+        x, y = rows[fit] - rows[fit].mean(0), target[fit] - target[fit].mean()
+        tried = []
+        for penalty in n * np.geomspace(1e-6, 1e2, 17):
+            inverse = np.linalg.inv(x.T @ x + penalty * np.eye(x.shape[1])) @ x.T
+            left = np.square(y - x @ inverse @ y).sum()
+            tried.append((left / (n - 1 - np.trace(x @ inverse)) ** 2, tuple(inverse @ y)))
+        weights = np.array(min(tried)[1])
+        predicted = (rows[~fit] - rows[fit].mean(0)) @ weights + target[fit].mean()
+        error += np.square(target[~fit] - predicted).sum()
+        total += np.square(target[~fit] - target[fit].mean()).sum()
+    assert held_out(comparison)[3] == pytest.approx(
+        1 - error / total, abs=1e-9
+    )  # an inverse of condition 1e3
+
+
+def test_held_out_r2_of_noise_is_about_nothing_however_wide(states):
+    assert -0.1 < measure(R2(), states.noise) < 0.02  # the unlucky folds of five factors
+    wide = Key.of(7).generator().standard_normal((601, 900)) * np.geomspace(1, 1e-6, 900)
+    assert -0.1 < measure(R2(), states.noise.with_codes(wide @ haar(900, Key.of(8).generator()))) < 0.05
 
 
 def test_adjusted_r2_of_noise_is_nothing_and_needs_samples(states):
