@@ -24,14 +24,15 @@ Array = NDArray[np.float64]
 def free(generator: np.random.Generator, law: Law, shape: tuple[int, ...]) -> Array:
     """Draw differences u, whose coordinates have density proportional to exp(-(|u| / a)^p).
 
-    Source for ``gennorm``: (|u| / a)^p is Gamma(1/p) distributed (substitute in the density).
+    ``gennorm``: (|u| / a)^p is Gamma(1/p) distributed (substitute in the density), and Gamma(1/p) is Gamma(1 + 1/p)
+    times U^p for a uniform U, so that u is a times a uniform number in [-1, 1] times Gamma(1 + 1/p)^(1/p).
     """
     if law.exponent == 1:
         return generator.laplace(scale=law.radius, size=shape)
     if law.exponent == 2:
         return law.radius * math.sqrt(0.5) * generator.standard_normal(shape)
-    size = law.radius * np.asarray(generator.standard_gamma(1 / law.exponent, shape)) ** (1 / law.exponent)
-    return np.asarray(np.copysign(size, generator.random(shape) - 0.5))
+    reach = np.asarray(generator.standard_gamma(1 + 1 / law.exponent, shape)) ** (1 / law.exponent)
+    return np.asarray(law.radius * reach * generator.uniform(-1, 1, shape))
 
 
 def within(generator: np.random.Generator, law: Law, mean: Array, lower: float, upper: float) -> Array:
