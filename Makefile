@@ -2,6 +2,7 @@
 #   make demo    the main job, offline, on the embedded encoder; prints where its results are
 #   make test    the whole suite: lint, types, C++ tests, Python tests
 #   make bench   timings, against baselines in the same process
+#   make gpu     on a machine with a GPU and torch, without network: build, tests of the GPU, sanitizer, timings
 #   make dev     an editable install, for working on lpcm itself
 #   make clean   removes .venv and build
 PYTHON ?= python3
@@ -13,7 +14,7 @@ SOURCES := $(shell find lpcm csrc plugins -type f -not -path '*/__pycache__/*' -
 # compiled core.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test lint core-test bench dev clean
+.PHONY: demo test lint core-test bench gpu gpu-run dev clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -35,6 +36,23 @@ core-test: $(VENV)/.tools
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest benchmarks -s
+
+# With the torch, CMake, ninja, pybind11 and scikit-build-core of $(PYTHON), and no virtual environment: what is installed
+# there is what the loss is used with. Nothing is fetched.
+GPU := build/gpu
+gpu:
+	@if $(PYTHON) benchmarks/gpu.py --check; then $(MAKE) --no-print-directory gpu-run; else echo "make gpu: skipped"; fi
+
+gpu-run: export PYTHONPATH := $(abspath $(GPU)/site)
+gpu-run:
+	LPCM_CUDA=on $(PYTHON) -m pip install --quiet --no-build-isolation --no-deps --no-index --upgrade --target $(GPU)/site .
+	$(PYTHON) -m pytest -m cuda $(shell grep -l "mark.cuda" -r tests --include='test_*.py')
+	@if command -v compute-sanitizer >/dev/null; then \
+	  set -e; for tool in memcheck racecheck; do \
+	    echo "compute-sanitizer $$tool"; compute-sanitizer --tool $$tool --error-exitcode 9 $(PYTHON) benchmarks/gpu.py --small; \
+	  done; \
+	else echo "compute-sanitizer is not on PATH: left out"; fi
+	$(PYTHON) benchmarks/gpu.py --json $(GPU)/table.json
 
 dev: $(VENV)/.tools
 	$(BIN)/pip install --quiet "scikit-build-core>=0.11" "pybind11>=2.13"

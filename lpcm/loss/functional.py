@@ -28,9 +28,10 @@ from lpcm.loss.reference import Statistics
 
 
 def _statistics(inputs: Inputs, problem: Problem, impl: Implementation) -> Statistics:
-    if impl == "reference" or (impl == "auto" and inputs.x.device.type not in ("cpu", "meta")):
+    ours = inputs.x.device.type in ("cpu", "cuda", "meta")
+    if impl == "reference" or (impl == "auto" and not ours):
         return reference.statistics(inputs, problem)
-    if inputs.x.device.type not in ("cpu", "meta"):
+    if not ours:
         raise ValueError(
             f"impl='fused' has no kernels for device {inputs.x.device}: use impl='reference' or 'auto'"
         )
@@ -117,7 +118,8 @@ def contrastive_loss(
         normalize: divide the rows of x and y by their norms first.
         precision: of the products. 'auto' is 'float64' for float64 features, 'bf16' for bfloat16 ones and under bf16
             autocast, else 'fp32'. Sums and gradients never have less than fp32, positives never less than the features.
-            Distances other than 'sqeuclidean' have no bf16 products and use fp32.
+            Distances other than 'sqeuclidean' have no bf16 products and use fp32. On a GPU 'auto' is fp16 for float16
+            features and under float16 autocast, and follows `torch.set_float32_matmul_precision` for float32 ones.
         return_lse: also return the log-sum-exps.
         impl: 'fused', 'reference' (plain torch, any device, any derivative), or 'auto': fused where there are kernels.
 

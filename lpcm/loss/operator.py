@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lpcm import _core
+from lpcm.loss import cuda
 from lpcm.loss.problem import Inputs, Problem
 from lpcm.loss.reference import Statistics
 
@@ -98,14 +99,20 @@ def contrastive_statistics(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`reference.statistics` by the compiled core, in float64 whatever the features are.
 
-    `level` is empty for the best one here, or names a CPU level. Raises ValueError for labels out of range and for a
+    `level` is empty for the best one here, or names a CPU level or one of `cuda.ON_CPU`; on a GPU one of
+    `cuda_request.WAYS`. Raises ValueError for labels out of range and for a
     scale or bias that is not finite.
     """
+    out = _empty_statistics(x, y, directions)
+    if level in cuda.ON_CPU:
+        cuda.statistics(
+            x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level, out
+        )
+        return out
     labels = None if labels is None else labels.contiguous()
     arguments = _arguments(
         x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level
     )
-    out = _empty_statistics(x, y, directions)
     _core.contrastive_forward(**arguments, statistics=[_place(t)[0] for t in out])
     return out
 
@@ -146,6 +153,11 @@ def contrastive_gradients(
     wanted: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of x, y, scale and bias for weights of the three statistics; empty where `wanted` says no."""
+    if level in cuda.ON_CPU:
+        return _cuda_gradients(  # type: ignore[no-any-return]
+            x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level,
+            rows, columns, positives, row_weights, column_weights, positive_weights, wanted,
+        )  # fmt: skip
     labels = None if labels is None else labels.contiguous()
     arguments = _arguments(
         x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level
@@ -186,6 +198,30 @@ def _(  # type: ignore[no-untyped-def]
     rows, columns, positives, row_weights, column_weights, positive_weights, wanted,
 ):  # fmt: skip
     return _empty_gradients(x, y, scale, bias, wanted)
+
+
+@contrastive_statistics.register_kernel("cuda")
+def _cuda_statistics(  # type: ignore[no-untyped-def]
+    x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level
+):
+    out = _empty_statistics(x, y, directions)
+    cuda.statistics(
+        x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level, out
+    )
+    return out
+
+
+@contrastive_gradients.register_kernel("cuda")
+def _cuda_gradients(  # type: ignore[no-untyped-def]
+    x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level,
+    rows, columns, positives, row_weights, column_weights, positive_weights, wanted,
+):  # fmt: skip
+    out = _empty_gradients(x, y, scale, bias, wanted)
+    cuda.gradients(
+        x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level,
+        (rows, columns, positives), (row_weights, column_weights, positive_weights), wanted, out,
+    )  # fmt: skip
+    return out
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -236,8 +272,34 @@ def _under_autocast(
     return result
 
 
+def _under_cuda_autocast(
+    x: Tensor,
+    y: Tensor | None,
+    scale: Tensor,
+    bias: Tensor | None,
+    labels: Tensor | None,
+    offset: int,
+    objective: str,
+    directions: str,
+    similarity: str,
+    power: float,
+    precision: str,
+    level: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same on a GPU, where autocast may also mean float16."""
+    low = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(torch.get_autocast_dtype("cuda"))
+    if precision == "auto" and low is not None:
+        precision = "float64" if torch.float64 in (x.dtype, x.dtype if y is None else y.dtype) else low
+    with torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCUDA)):
+        result: tuple[Tensor, Tensor, Tensor] = torch.ops.lpcm.contrastive_statistics(
+            x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision, level
+        )
+    return result
+
+
 _library = torch.library.Library("lpcm", "FRAGMENT")  # type: ignore[no-untyped-call]
 _library.impl("contrastive_statistics", _under_autocast, "AutocastCPU")  # type: ignore[no-untyped-call]
+_library.impl("contrastive_statistics", _under_cuda_autocast, "AutocastCUDA")  # type: ignore[no-untyped-call]
 
 
 def statistics(inputs: Inputs, problem: Problem, level: str = "") -> Statistics:

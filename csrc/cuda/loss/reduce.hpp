@@ -1,0 +1,87 @@
+// Sums of a tile's rows and columns over the threads that share them, in an order that never changes.
+#pragma once
+
+#include <type_traits>
+
+#include "products.hpp"
+
+namespace lpcm::cuda {
+
+struct Add {
+  static constexpr float kStart = 0.0F;
+  LPCM_HD static float combine(float a, float b) { return a + b; }
+};
+struct Largest {
+  static constexpr float kStart = -3.402823466e38F;  // under every logit; a NaN is passed over, its exp will show it
+  LPCM_HD static float combine(float a, float b) { return b > a ? b : a; }
+};
+
+// Combines `values` over the lanes that differ in the bits kHigh, kHigh / 2, ... kLow. Each step halves what a lane is
+// responsible for, so N values over L lanes cost N (1 - 1/L) shuffles, not N log2 L. Afterwards a lane's values[0 ..
+// N / L) are the totals of the ones that `fold_start` tells.
+template <class Op, int N, int kHigh, int kLow, class M>
+LPCM_BODY void fold_lanes(M& m, float (&values)[N]) {
+  static_assert(N % (2 * kHigh / kLow) == 0, "every lane ends with as many values");
+  int width = N;
+  LPCM_UNROLL
+  for (int bit = kHigh; bit >= kLow; bit >>= 1) {
+    width >>= 1;
+    const bool upper = (m.thread() & bit) != 0;
+    LPCM_UNROLL
+    for (int i = 0; i < N / 2; ++i) {
+      if (i < width) {
+        const float sent = upper ? values[i] : values[i + width];
+        const float kept = upper ? values[i + width] : values[i];
+        const float other = m.shuffle_xor(sent, bit);
+        // the same order in both lanes
+        values[i] = upper ? Op::combine(other, kept) : Op::combine(kept, other);
+      }
+    }
+  }
+}
+
+template <int N, int kHigh, int kLow>
+LPCM_HD int fold_start(int thread) {
+  int start = 0, width = N;
+  LPCM_UNROLL
+  for (int bit = kHigh; bit >= kLow; bit >>= 1) {
+    width >>= 1;
+    if ((thread & bit) != 0) start += width;
+  }
+  return start;
+}
+
+// A warp's part of the rows: value [2 i + h] of every lane belongs to fragment_row(i, h, lane). Writes the totals over
+// the warp's columns to out[row of the tile].
+template <class Op, class M>
+LPCM_BODY void fold_rows(M& m, float (&rows)[2 * kFragments], float* out) {
+  const int thread = m.thread(), lane = thread & 31, warp = thread >> 5;
+  fold_lanes<Op, 2 * kFragments, 2, 1>(m, rows);
+  const int start = fold_start<2 * kFragments, 2, 1>(thread);
+  LPCM_UNROLL
+  for (int i = 0; i < 2 * kFragments / 4; ++i) {
+    out[(warp >> 1) * 64 + fragment_row((start + i) >> 1, (start + i) & 1, lane)] = rows[i];
+  }
+}
+
+// Value [2 j + e] of every lane belongs to column_of(j, 2 (lane % 4) + e) of the warp's columns.
+template <class Op, class C, class M>
+LPCM_BODY void fold_columns(M& m, float (&columns)[2 * C::kPieces], float* out) {
+  const int thread = m.thread(), lane = thread & 31, warp = thread >> 5;
+  fold_lanes<Op, 2 * C::kPieces, 16, 4>(m, columns);
+  const int start = fold_start<2 * C::kPieces, 16, 4>(thread);
+  LPCM_UNROLL
+  for (int i = 0; i < 2 * C::kPieces / 8; ++i) {
+    const int v = start + i;
+    out[(warp & 1) * (C::kColumns / 2) + column_of(v >> 1, 2 * (lane & 3) + (v & 1))] = columns[i];
+  }
+}
+
+// Shared memory beside the stages: for every kind of sum two halves of rows (one a warp column) and of columns.
+inline constexpr int kRowSums = 2, kColumnSums = 1;
+struct Scratch {
+  float rows[kRowSums][2][kTileRows];
+  float columns[kColumnSums][2][kMaxColumns];
+};
+
+}  // namespace lpcm::cuda
