@@ -55,8 +55,8 @@ gpu-run:
 	$(PYTHON) benchmarks/gpu.py --json $(GPU)/table.json
 
 dev: $(VENV)/.tools
-	$(BIN)/pip install --quiet "scikit-build-core>=0.11" "pybind11>=2.13"
-	$(BIN)/pip install --quiet --no-build-isolation -e ".[test]" -e plugins/lpcm-lite
+	$(BIN)/pip install --quiet "hatchling>=1.26" "scikit-build-core>=0.11" "pybind11>=2.13"
+	$(BIN)/pip install --quiet --no-build-isolation -e ".[test]" -e plugins/lpcm-lite -e plugins/lpcm-torus
 
 clean:
 	rm -rf $(VENV) build
@@ -71,5 +71,5 @@ $(VENV)/.tools: $(VENV)/bin/python
 # Not editable: what is tested is what a user installs.
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml CMakeLists.txt $(SOURCES)
 	@echo "installing lpcm and its plugins into $(VENV); the first time this fetches torch and takes minutes"
-	$(BIN)/pip install --quiet ".[test]" ./plugins/lpcm-lite
+	$(BIN)/pip install --quiet ".[test]" ./plugins/lpcm-lite ./plugins/lpcm-torus
 	@touch $@

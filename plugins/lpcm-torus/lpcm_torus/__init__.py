@@ -1,0 +1,1 @@
+"""A torus as a latent space for lpcm. Importing this imports nothing heavy."""
