@@ -129,12 +129,16 @@ def failures_of(rows: Sequence[Row]) -> list[Failure]:
 
 def _single(title: str, rows: Sequence[Row]) -> Sheet:
     varying, fixed = _axes(rows)
+    nulls = _named(rows, "null")
+    ceilings = _named(rows, "ceiling")
+    sampled = any(row["interval"].get("samples") for row in rows)
     columns = [
         *_columns(varying),
         Column(f"{_metric(rows)} %"),
+        Column("found"),
         Column("95 % over seeds"),
         Column("95 % over samples"),
-        Column("chance %"),
+        *(Column(f"{name} %") for name in (*nulls, *ceilings)),
         Column("n"),
         Column("seeds"),
         Column("vs whiten"),
@@ -144,18 +148,39 @@ def _single(title: str, rows: Sequence[Row]) -> Sheet:
         (
             *(str(row["cell"].get(name, "")) for name in varying),
             _value(row),
+            str(row["facts"].get("headline", "")),
             _span(row["interval"].get("seeds")),
             _span(row["interval"].get("samples")),
-            f"{100 * row['null']['chance']:.1f}" if "chance" in row["null"] else "",
-            str(row["n"]),
+            *(_percent(row["null"].get(name), 1) for name in nulls),
+            *(_percent(row["ceiling"].get(name), 1) for name in ceilings),
+            # What is judged is then no sample: a count of them would mislead.
+            str(row["n"]) if sampled else "",
             str(len(row["seeds"])),
             _difference(row.get("difference")),
             _duration(row["cost"]["seconds"]),
         )
         for row in rows
     ]
+    columns, lines = _without_empty(columns, lines, keep=len(varying) + 1)
     remarks = [sentence] if (sentence := _verdict(rows, "")) else []
     return Sheet(title, ", ".join(fixed), _alarms(rows), tuple(columns), tuple(lines), tuple(remarks))
+
+
+def _named(rows: Sequence[Row], field: str) -> list[str]:
+    """Names that occur in a mapping of the rows; the commonest label's share stays in the rows."""
+    return [n for n in dict.fromkeys(name for row in rows for name in row.get(field, {})) if n != "majority"]
+
+
+def _percent(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{100 * value:.{digits}f}"
+
+
+def _without_empty(
+    columns: list[Column], lines: list[tuple[str, ...]], keep: int
+) -> tuple[list[Column], list[tuple[str, ...]]]:
+    """Columns that say something in some line, and the first ``keep``."""
+    told = [i for i in range(len(columns)) if i < keep or any(line[i] for line in lines)]
+    return [columns[i] for i in told], [tuple(line[i] for i in told) for line in lines]
 
 
 def _pooled(title: str, rows: Sequence[Row]) -> Sheet:
