@@ -108,3 +108,18 @@ def test_packaged_studies_are_listed(command):
     code, out, _ = command("ls", "studies", store=False)
     assert code == 0
     assert all(name in out for name in packaged())
+
+
+def test_the_suite_of_small_sets_names_everything_built_in():
+    from lpcm import builtin
+    from lpcm.plugin.records import Kind, TaskRecord
+
+    parts = parts_of(Study.load(packaged()["suite-mini"]), {}, "suite-mini")
+    for kind in (Kind.TASK, Kind.ADAPTER, Kind.DISENTANGLER, Kind.METRIC):
+        named = {name for part in parts for name in getattr(part.study, kind.value)}
+        offered = {
+            record.name
+            for record in getattr(builtin, kind.hook)()
+            if not isinstance(record, TaskRecord) or Kind.ENCODER in record.axes  # simulations have their own
+        }
+        assert "all" in named or offered <= named, kind
