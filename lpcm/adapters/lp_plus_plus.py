@@ -24,7 +24,7 @@ STEPS = 10
 MOMENTUM = 0.9
 
 START = 250.0
-"""Factor of the first blending, as published."""
+"""Factor of the first blending, as published: for CLIP, where an image has a small cosine with its prompt."""
 
 
 class LPPlusPlus:
@@ -32,10 +32,11 @@ class LPPlusPlus:
 
     The mean cross-entropy of the shots is lowered in blocks: ten steps of W with momentum 0.9 and length
     4 n / lambda_max(F' F), then one of alpha with length n / (4 max_c sum_i (f_i . t_c)^2). W starts at the sum
-    of each class's rows, all alpha at 250 times the mean over classes of a class's mean f . t_c.
+    of each class's rows, all alpha at ``start`` times the mean over classes of a class's mean f . t_c.
 
     Args:
         blocks: of ten steps; the one that stands best on validation is kept, the start among them.
+        start: factor of the first blending, above 0. Steps of alpha are so short that it nearly stays there.
 
     Source: Huang et al. 2024, "LP++: a surprisingly strong linear probe for few-shot CLIP" (CVPR);
     step sizes, starts and constants as in the released code (``LinearProbe_P2``).
@@ -55,10 +56,12 @@ class LPPlusPlus:
         source="released code of Huang et al. 2024",
     )
 
-    def __init__(self, *, blocks: int = 30) -> None:
+    def __init__(self, *, blocks: int = 30, start: float = START) -> None:
         if blocks < 1:
             raise UsageError(f"blocks is {blocks}: expected a whole number of 1 or more")
-        self.blocks = blocks
+        if not 0 < start < np.inf:
+            raise UsageError(f"start is {start}: expected a number above 0")
+        self.blocks, self.start = blocks, start
 
     def fit(
         self,
@@ -87,7 +90,7 @@ class LPPlusPlus:
         one_hot = np.eye(classes)[labels]
         n = len(F)
         w = F.T @ one_hot
-        alpha = np.full(classes, START * _mean_own_cosine(cosines, labels))
+        alpha = np.full(classes, self.start * _mean_own_cosine(cosines, labels))
         step_w = 4 * n / float(np.linalg.norm(F, 2) ** 2)
         step_alpha = n / (4 * max(float(np.square(cosines).sum(0).max()), 1e-12))
         speed = np.zeros_like(w)
@@ -115,6 +118,7 @@ class LPPlusPlus:
             "step_w": step_w,
             "step_alpha": step_alpha,
             "alpha_mean": float(alpha.mean()),
+            "alpha_at_start": self.start * _mean_own_cosine(cosines, labels),
         }
         return self
 

@@ -223,6 +223,12 @@ RECORDS: tuple[AdapterRecord, ...] = (
         needs=(Modality.IMAGE, Modality.TEXT),
         params=(
             Param(name="blocks", help="of ten steps; the best on validation is kept", default=30, type=int),
+            Param(
+                name="start",
+                help="factor of the first blending of the prompts; it nearly stays there",
+                default=250.0,
+                type=float,
+            ),
         ),
         source="Huang et al. 2024 (CVPR)",
     ),

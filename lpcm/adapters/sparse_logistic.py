@@ -12,10 +12,12 @@ whose columns sum to the class counts, with R = C (p - Y) and V = -X' R,
     minimum >= C * sum_i entropy(p_i) - sum_jk max(|V_jk| - r, 0)^2 / (2 (1 - r)) ,
 
 where for r = 1 the last term is absent and R is shrunk until |V| <= 1, which mixes p with Y. The probabilities
-of the iterate get those column sums by fitting b alone, which is a scaling of columns and rows in turn.
+of the iterate get those column sums by fitting b alone.
 """
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,17 +120,11 @@ class SparsePath:
     def _certified(self, w: _Rows, scores: _Rows, C: float) -> tuple[_Rows, _Rows, float]:
         """The point with its intercept fitted, its scores, and the relative duality gap there."""
         w = w.copy()
-        p = _softmax(scores)
-        for _ in range(500):
-            sums = p.sum(0)
-            if np.abs(sums / self._counts - 1).max() <= _BALANCE:
-                break
-            change = np.log(self._counts / sums)
-            w[-1] += change / self._size
-            scores = scores + change
-            p = _softmax(scores)
-        else:
+        change, p = self._balanced(scores)
+        if change is None:
             return w, scores, np.inf  # without balance there is no bound
+        w[-1] += change / self._size
+        scores = scores + change
         V = -C * (self._rows[:, :-1].T @ (p - self._truth))
         r = self.l1_ratio
         loss, _ = self._loss(scores, C)
@@ -142,6 +138,33 @@ class SparsePath:
             over = np.maximum(np.abs(V) - r, 0)
             dual = -C * float(xlogy(p, p).sum()) - float(np.square(over).sum()) / (2 * (1 - r))
         return w, scores, max(primal - dual, 0.0) / primal
+
+    def _balanced(self, scores: _Rows) -> tuple[_Rows | None, _Rows]:
+        """What to add to the intercepts so that every column sum is the class count, and the probabilities then.
+
+        Newton's steps on the loss in the intercepts alone; where one does not help, probabilities being 0 or 1, the
+        columns are scaled instead, which always does but needs hundreds of rounds. ``None`` when neither got there.
+        """
+        c = len(self._counts)
+        change = np.zeros(c)
+        p = _softmax(scores)
+        off = np.abs(p.sum(0) / self._counts - 1).max()
+        for _ in range(500):
+            if off <= _BALANCE:
+                return change, p
+            sums = p.sum(0)
+            # Adding one number to all intercepts changes nothing: the constant block takes that direction out.
+            hessian = np.diag(sums) - p.T @ p + sums.mean() / c
+            tries = [change + np.log(self._counts / sums)]
+            with suppress(np.linalg.LinAlgError):  # every probability is 0 or 1: scaling is what is left
+                tries.insert(0, change + np.linalg.solve(hessian, self._counts - sums))
+            for tried in tries:
+                p_tried = _softmax(scores + tried)
+                off_tried = np.abs(p_tried.sum(0) / self._counts - 1).max()
+                if off_tried < off:
+                    break
+            change, p, off = tried, p_tried, off_tried
+        return None, p
 
     def _shrink(self, w: _Rows, step: float) -> _Rows:
         """The proximal map of the penalty; the intercept, in the last row, has none."""

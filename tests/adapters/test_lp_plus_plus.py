@@ -89,3 +89,16 @@ def test_what_is_missing_is_named():
         fitted(val=None)
     with pytest.raises(UsageError, match="blocks is 0"):
         LPPlusPlus(blocks=0)
+
+
+def test_the_blending_starts_at_the_factor_and_hardly_moves():
+    published, tenth = fitted().report(), fitted(start=25.0).report()
+    assert published["alpha_at_start"] == pytest.approx(10 * tenth["alpha_at_start"], rel=1e-12)
+    # The step of alpha is short: less than a hundredth of it in thirty blocks.
+    assert published["alpha_mean"] == pytest.approx(published["alpha_at_start"], rel=0.01)
+
+
+@pytest.mark.parametrize("start", [0.0, -1.0, np.inf, np.nan])
+def test_a_factor_that_cannot_be_is_refused(start):
+    with pytest.raises(UsageError, match=f"start is {start}: expected a number above 0"):
+        LPPlusPlus(start=start)

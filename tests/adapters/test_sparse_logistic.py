@@ -95,3 +95,36 @@ def test_equal_rows_of_two_classes_are_no_trouble():
     solution = SparsePath(np.ones((4, 3)), np.array([0, 1, 0, 1]), 2, l1_ratio=1.0).solve(1.0)
     assert solution.converged
     assert np.abs(solution.weights).max() == 0
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0, 40.0])  # at 40 most probabilities are 0 or 1
+def test_intercepts_are_balanced_as_by_scaling_the_columns_one_after_the_other(scale):
+    X, y = clusters(65, 33, 5)
+    path = SparsePath(X, y, 5, l1_ratio=1.0)
+    scores = scale * Key.of(0).fold("scores").generator().standard_normal((65, 5))
+    _, p = path._balanced(scores)
+    counts = np.bincount(y)
+    np.testing.assert_allclose(p.sum(0), counts, rtol=1e-10)  # what counts as balanced
+    literal = np.zeros(5)
+    for _ in range(20_000):
+        q = np.exp(scores + literal - (scores + literal).max(1, keepdims=True))
+        q /= q.sum(1, keepdims=True)
+        literal += np.log(counts / q.sum(0))
+    # A flat direction at large scales: what both must agree on are the probabilities.
+    np.testing.assert_allclose(p, q, atol=1e-6)
+
+
+def test_a_certificate_costs_a_few_passes_over_the_rows_and_not_hundreds(monkeypatch):
+    from lpcm.adapters import sparse_logistic
+
+    passes = []
+    softmax = sparse_logistic._softmax
+    monkeypatch.setattr(sparse_logistic, "_softmax", lambda scores: passes.append(1) or softmax(scores))
+    X, y = clusters(129, 33, 5)
+    path = SparsePath(X, y, 5, l1_ratio=0.5, gap=1e-6)
+    certificates = []
+    certified = path._certified
+    monkeypatch.setattr(path, "_certified", lambda *a: certificates.append(1) or certified(*a))
+    path.solve(30 * path.empty_C)
+    assert len(certificates) > 3
+    assert len(passes) < 12 * len(certificates)
