@@ -29,7 +29,9 @@ void launch_pass(void (*kernel)(Pass), Pass pass, cudaStream_t stream) {
   const Device& device = current_device();
   pass.products.stages = device.shared_bytes >= 2 * (kScratchBytes + 3 * C::kStageBytes + 1024) ? 3 : 2;
   const int bytes = kScratchBytes + pass.products.stages * C::kStageBytes;
-  check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  const void* const function = reinterpret_cast<const void*>(kernel);
+  check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
   const std::int64_t blocks = smaller(tile_count(pass.products.range, C::kColumns), 2 * static_cast<std::int64_t>(device.multiprocessors));
   kernel<<<static_cast<unsigned>(blocks), kThreads, static_cast<std::size_t>(bytes), stream>>>(pass);
   check(cudaGetLastError());
