@@ -45,7 +45,7 @@ class Unbounded(Space):
         (5, 3)
     """
 
-    name = "unbounded"
+    name = "space without bounds"
     marginals = POWER_LAWS
     conditionals = POWER_LAWS
 
