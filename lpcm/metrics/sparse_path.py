@@ -47,12 +47,14 @@ def sparse_paths(comparison: Comparison) -> tuple[SparsePath, ...]:
     rows = comparison.standard[comparison.fit]
     rows = rows - rows.mean(0)
     gram = rows.T @ rows
-    return tuple(
-        _path(rows, gram, comparison.targets(factor)[comparison.fit]) for factor in range(comparison.f)
-    )
+    targets = [comparison.targets(factor)[comparison.fit] for factor in range(comparison.f)]
+    pairs = comparison.k * sum(columns.shape[1] for columns in targets)
+    return tuple(_path(rows, gram, columns, pairs) for columns in targets)
 
 
-def _path(rows: NDArray[np.float64], gram: NDArray[np.float64], targets: NDArray[np.float64]) -> SparsePath:
+def _path(
+    rows: NDArray[np.float64], gram: NDArray[np.float64], targets: NDArray[np.float64], pairs: int
+) -> SparsePath:
     targets = targets - targets.mean(0)
     n, k = rows.shape
     slopes = targets.T @ rows
@@ -68,7 +70,7 @@ def _path(rows: NDArray[np.float64], gram: NDArray[np.float64], targets: NDArray
     reached = min(len(path) for path in walked)
     together = np.stack([path[:reached] for path in walked], axis=1)
     chosen = [
-        _chosen(path, gram, slope, target)
+        _chosen(path, gram, slope, target, pairs)
         for path, slope, target in zip(walked, slopes, targets.T, strict=True)
     ]
     return SparsePath(_supports(together), np.stack(chosen))
@@ -135,18 +137,20 @@ def _chosen(
     gram: NDArray[np.float64],
     slope: NDArray[np.float64],
     target: NDArray[np.float64],
+    pairs: int,
 ) -> NDArray[np.float64]:
     """Least-squares coefficients (k,) of a target on the set of its path with the least extended BIC.
 
-        n ln(residual) + (ln(n) + 2 ln(k)) (components in the set)
+        n ln(residual) + (ln(n) + 2 ln(pairs)) (components in the set)
 
-    Source: the extended BIC of Chen and Chen 2008 with gamma = 1, which allows for there being k to choose from: by
-    the plain one (Schwarz 1978) a few of many components of noise get in, each for one factor, and look
-    disentangled. Sets are refitted (Meinshausen 2007), or the shrinkage of the lasso would count against them.
+    Source: the extended BIC of Chen and Chen 2008 with gamma = 1, which allows for how many candidates there are to
+    choose from; here those are the pairs of a component and a target, over all factors. By the plain one (Schwarz
+    1978) a few of many components of noise get in, each for one factor, and look disentangled. Sets are refitted
+    (Meinshausen 2007), or the shrinkage of the lasso would count against them.
     """
-    n, k = len(target), len(gram)
-    price = np.log(n) + 2 * np.log(k)
-    chosen: NDArray[np.float64] = np.zeros(k)
+    n = len(target)
+    price = np.log(n) + 2 * np.log(pairs)
+    chosen: NDArray[np.float64] = np.zeros(len(gram))
     total = float(np.square(target).sum())
     least = 0.0  # of the empty set, in units that leave the total out
     for used in _supports(path[:, None]):

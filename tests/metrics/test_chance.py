@@ -22,7 +22,8 @@ def test_a_permutation_keeps_codes_and_factors_and_parts_them(states):
 def test_a_rotation_keeps_what_a_linear_rule_can_read(states):
     found = rotated(states.perfect, Key.of(3))
     assert np.allclose(np.square(found.codes).sum(1), np.square(states.perfect.standard).sum(1))
-    assert R2().measure(found).value == pytest.approx(R2().measure(states.perfect).value, abs=1e-9)
+    # Components are correlated a little by chance, so that variances of 1 are others after the turn: the ridge sees it.
+    assert R2().measure(found).value == pytest.approx(R2().measure(states.perfect).value, abs=1e-4)
 
 
 def test_all_codes_of_the_same_samples_meet_the_same_draws(states):

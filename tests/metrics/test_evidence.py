@@ -10,7 +10,9 @@ from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, mutual_info_score, r2_score
 
 from lpcm.errors import UsageError
+from lpcm.keys import Key
 from lpcm.metrics.association import Correlation, associations
+from lpcm.metrics.chance import permuted
 from lpcm.metrics.comparison import Comparison
 from lpcm.metrics.importance import Regressor, importance, regressor_of
 from lpcm.metrics.information import (
@@ -172,7 +174,8 @@ def test_chosen_coefficients_are_least_squares_on_the_set_of_the_least_criterion
     for support in path.supports:
         model = LinearRegression().fit(rows[:, support], target)
         left = np.square(target - model.predict(rows[:, support])).sum()
-        values.append(len(fit) * np.log(left) + (np.log(len(fit)) + 2 * np.log(K)) * len(support))
+        # 3 + 2 + 1 + 1 + 2 targets, each of which might go with any of K components.
+        values.append(len(fit) * np.log(left) + (np.log(len(fit)) + 2 * np.log(9 * K)) * len(support))
         fitted.append((support, model.coef_))
     support, coefficients = fitted[int(np.argmin(values))]
     assert np.array_equal(np.flatnonzero(path.chosen[0]), support)
@@ -188,7 +191,11 @@ def test_supports_of_a_path_hold_every_target_and_do_not_repeat(states):
 
 
 def test_noise_is_kept_out_of_the_chosen_coefficients(states):
-    assert not any(path.chosen.any() for path in sparse_paths(states.noise))
+    kept = [
+        any(path.chosen.any() for path in sparse_paths(permuted(states.perfect, Key.of(seed))))
+        for seed in range(30)
+    ]
+    assert sum(kept) <= 2  # about one in a hundred lets something in
 
 
 @pytest.mark.parametrize("regressor", Regressor)
