@@ -1,7 +1,8 @@
 """Draws from the power laws, exp(-(|u| / a)^p) for each coordinate: free, or within bounds and then exact.
 
-Nothing is drawn again until it fits: a bounded draw inverts the law's distribution function between the bounds. Refuses
-bounds that do not hold the mean, where a tail alone would be left and doubles would not do.
+Nothing is drawn again until it fits: a bounded draw inverts the law's distribution function between the bounds, at once
+or where a free draw fell outside. Refuses means outside of the bounds, where a tail alone would be left and doubles
+would not do.
 """
 
 from __future__ import annotations
@@ -47,21 +48,27 @@ def within(generator: np.random.Generator, law: Law, mean: Array, lower: float, 
 
     Returns:
         (n, d), each in [lower, upper].
+
+    Raises:
+        ValueError: when a mean is not between the bounds.
     """
+    if mean.size and not (lower <= mean.min() and mean.max() <= upper):
+        raise ValueError(
+            f"means from {mean.min():g} to {mean.max():g}: expected them in [{lower:g}, {upper:g}]"
+        )
     drawn = np.empty_like(mean)
     for start in range(0, len(mean), _ROWS):
         rows = slice(start, start + _ROWS)
-        with np.errstate(
-            over="ignore"
-        ):  # a bound that is infinitely many scales away has share 1, as it should
+        # A bound that is infinitely many scales away has share 1, as it should.
+        with np.errstate(over="ignore"):
             drawn[rows] = _within(generator, law, mean[rows], lower, upper)
     return np.clip(drawn, lower, upper, out=drawn)
 
 
 def _within(generator: np.random.Generator, law: Law, mean: Array, lower: float, upper: float) -> Array:
-    if law.exponent not in (1, 2):
-        # Inverting this law costs ten times a draw. A draw that falls inside has the law already; only the others
-        # are replaced, each by one that is inverted, so that the law is exact and nothing is drawn a third time.
+    if law.exponent != 1:
+        # Inverting a normal law costs three times a draw, another one ten times. A draw that falls inside has the law
+        # already; only the others are replaced, each by one that is inverted: exact, and nothing is drawn a third time.
         drawn = mean + free(generator, law, mean.shape)
         outside = ~((lower <= drawn) & (drawn <= upper))
         drawn[outside] = _inverted(generator, law, mean[outside], lower, upper)

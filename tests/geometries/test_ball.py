@@ -12,7 +12,7 @@ from lpcm.keys import Key
 
 N = 4001
 KOLMOGOROV = 1.95 / np.sqrt(N)  # a true sample is further off once in a thousand keys; these keys are fixed
-# Two samples: the bound is sqrt(2) wider; 50 comparisons are made, so that it is one of once in a hundred thousand keys.
+# Two samples: the bound is sqrt(2) wider. 50 comparisons are made: further off once in a hundred thousand keys.
 TWO_SAMPLES = np.sqrt(2) * 2.47 / np.sqrt(N)
 
 

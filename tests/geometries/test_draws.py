@@ -97,9 +97,16 @@ def test_laws_of_equal_density_have_equal_shares():
         np.testing.assert_allclose(share(Law.parse(one), x), share(Law.parse(other), x), rtol=1e-13)
 
 
-def test_draws_do_not_depend_on_how_many_rows_are_taken_at_a_time_but_on_the_key(monkeypatch):
-    mean = Key.of(8).generator().random((257, 3))
-    law = Law.parse("laplace:0.1")
-    whole = within(Key.of(9).generator(), law, mean, 0, 1)
-    monkeypatch.setattr("lpcm.geometries.draws._ROWS", 31)
-    assert np.array_equal(whole, within(Key.of(9).generator(), law, mean, 0, 1))
+@pytest.mark.parametrize("text", ["laplace:0.2", "normal:0.2"])
+def test_many_rows_are_drawn_independently(text):
+    n = 2 * 8192 + 31  # beyond two of the portions that are drawn at a time
+    drawn = within(Key.of(8).generator(), Law.parse(text), np.full((n, 2), 0.3), 0, 1)
+    assert len(np.unique(drawn)) == 2 * n
+    again = within(Key.of(8).generator(), Law.parse(text), np.full((n, 2), 0.3), 0, 1)
+    assert np.array_equal(drawn, again)
+
+
+@pytest.mark.parametrize("mean", [-0.1, 1.1, np.nan])
+def test_means_outside_of_the_bounds_are_refused(mean):
+    with pytest.raises(ValueError, match=r"expected them in \[0, 1\]"):
+        within(Key.of(9).generator(), Law.parse("laplace:0.2"), np.array([[0.5, mean]]), 0, 1)
