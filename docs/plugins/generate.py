@@ -17,7 +17,7 @@ from typing import Any
 from lpcm import builtin
 from lpcm.plugin import contracts, hookspecs, truth
 from lpcm.plugin.records import RECORD_TYPES, Kind, Record
-from lpcm.testing import catalogue
+from lpcm.testing import catalogue, simulation
 
 FOLDER = Path(__file__).resolve().parent
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -113,6 +113,14 @@ def checks(kind: Kind | None) -> str:
     return _table(("check", "claim"), [(f"`{name}`", claim) for name, claim in catalogue()[kind]])
 
 
+def simulation_checks(_: Kind | None) -> str:
+    """The named checks of a task that makes its own data."""
+    claims = [
+        (f"`{check.__name__}`", (check.__doc__ or "").strip().splitlines()[0]) for check in simulation.CHECKS
+    ]
+    return _table(("check", "claim"), claims)
+
+
 def builtins(kind: Kind | None) -> str:
     """What lpcm itself offers of a kind."""
     assert kind is not None
@@ -130,6 +138,7 @@ PARTS: dict[str, Callable[[Kind | None], str]] = {
     "record": record,
     "contract": contract,
     "checks": checks,
+    "simulation_checks": simulation_checks,
     "builtins": builtins,
 }
 

@@ -61,6 +61,14 @@ RECORDS: tuple[EncoderRecord, ...] = (
         takes="FILE",
         licence="yours",
     ),
+    EncoderRecord(
+        name="run",
+        summary="A pair that lpcm-train trained: heads on the towers that it was trained on",
+        loader="lpcm.encoders.trained:trained",
+        takes="PATH",
+        modalities=_BOTH,
+        licence="yours",
+    ),
 )
 
 DATASETS: tuple[DatasetRecord, ...] = (

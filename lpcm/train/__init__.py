@@ -1,0 +1,1 @@
+"""Training a pair of towers by the contrastive loss: frozen encoders, trainable heads. Imports nothing heavy."""
