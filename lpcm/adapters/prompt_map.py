@@ -34,14 +34,20 @@ class MappedTuner:
         tower: what is mapped.
         mean: (d,).
         components: (k, d).
+        length: what the tower's unit vectors are multiplied by before they are mapped.
     """
 
     def __init__(
-        self, tower: PromptTuner, mean: NDArray[np.floating], components: NDArray[np.floating]
+        self,
+        tower: PromptTuner,
+        mean: NDArray[np.floating],
+        components: NDArray[np.floating],
+        length: float = 1.0,
     ) -> None:
         import torch
 
         self._tower = tower
+        self._length = length
         self.width, self.device = tower.width, tower.device
         # float64, as the disentangler itself computes: small components are differences of large numbers.
         self._mean = torch.from_numpy(np.asarray(mean, np.float64)).to(self.device)
@@ -63,26 +69,32 @@ class MappedTuner:
         import torch
 
         features = self._tower.encode(context, names, before=before, ending=ending)
-        mapped = (features.double() - self._mean) @ self._turn
+        mapped = (self._length * features.double() - self._mean) @ self._turn
         return torch.nn.functional.normalize(mapped, dim=1).float()
 
 
-def in_space(prompts: TextPrompts, disentangler: Disentangler) -> TextPrompts:
+def in_space(
+    prompts: TextPrompts, disentangler: Disentangler, like: NDArray[np.float32] | None = None
+) -> TextPrompts:
     """See class prompts, and the tuner of their tower, through a fitted disentangler.
 
     Args:
-        prompts: (c, d) class vectors as the encoder gives them.
+        prompts: (c, d) class vectors as the encoder gives them, of length 1.
         disentangler: fitted on features of width d.
+        like: (n, d) the rows that it was fitted on. Encoders whose image features are not of length 1 have their
+            prompts made as long as those are on average: the disentangler takes off a mean of that size.
 
     Returns:
         (c, k) class vectors, not made unit again, and a tuner that raises ``UsageError`` when it is asked for
-        behind a disentangler that is not affine.
+        behind a disentangler that is not affine. The prompts themselves where the disentangler changes nothing.
     """
-    features = disentangler.transform(prompts.features)
-    tuner = (
-        None if prompts.tuner is None else _mapped(prompts.tuner, disentangler, prompts.features, features)
-    )
-    return TextPrompts(features, prompts.classes, tuner)
+    if np.array_equal(disentangler.transform(prompts.features), prompts.features):
+        return prompts
+    length = 1.0 if like is None else float(np.linalg.norm(like.astype(np.float64), axis=1).mean())
+    before = (length * prompts.features).astype(np.float32)
+    after = disentangler.transform(before)
+    tuner = None if prompts.tuner is None else _mapped(prompts.tuner, disentangler, before, after, length)
+    return TextPrompts(after, prompts.classes, tuner)
 
 
 def _mapped(
@@ -90,10 +102,9 @@ def _mapped(
     disentangler: Disentangler,
     before: NDArray[np.float32],
     after: NDArray[np.float32],
+    length: float,
 ) -> MakeTuner:
     def made() -> PromptTuner:
-        if before.shape == after.shape and np.array_equal(before, after):
-            return make()
         mean, components = getattr(disentangler, "mean_", None), getattr(disentangler, "components_", None)
         kind = type(disentangler).__name__
         hint = "use a linear disentangler (none, pca, whiten, rotation, ica, pca-ica), or another adapter"
@@ -110,6 +121,6 @@ def _mapped(
                 f" {off:.2g}, so it is not linear",
                 hint,
             )
-        return MappedTuner(make(), mean, components)
+        return MappedTuner(make(), mean, components, length)
 
     return made

@@ -168,7 +168,7 @@ def _fit(bench: Bench, train: Block, rows: SourceRows, rule: Rule, shots: Shots)
         classes=len(bench.classes),
         key=bench.key.fold("adapter"),
         val=val,
-        text=_prompts_in_space(bench, disentangler),
+        text=_prompts_in_space(bench, disentangler, train.features[rows.unlabelled]),
     )
     facts |= _source_accuracy(train, rows, disentangler, adapter, allowed)
     facts |= {"disentangler": dict(disentangler.report()), "adapter": dict(adapter.report())}
@@ -199,14 +199,15 @@ class _Folds(Sequence[Fold]):
 
     def _without(self, name: str) -> Fold:
         train, rows = self._train, self._rows
-        disentangler = _unmix(self._bench, train.features[rows.without(rows.unlabelled, name)])
+        unmixed_on = train.features[rows.without(rows.unlabelled, name)]
+        disentangler = _unmix(self._bench, unmixed_on)
         fitted = rows.without(rows.train, name)
         judged = rows.inside(np.sort(np.concatenate([rows.train, rows.val])), name)
         return Fold(
             disentangler.transform(train.features[fitted]),
             train.labels[fitted],
             (disentangler.transform(train.features[judged]), train.labels[judged]),
-            _prompts_in_space(self._bench, disentangler),
+            _prompts_in_space(self._bench, disentangler, unmixed_on),
         )
 
 
@@ -262,7 +263,9 @@ def _allowed(bench: Bench) -> tuple[int, ...]:
     return tuple(range(len(bench.classes))) if allowed is None else tuple(allowed)
 
 
-def _prompts_in_space(bench: Bench, disentangler: Disentangler) -> TextPrompts | None:
+def _prompts_in_space(
+    bench: Bench, disentangler: Disentangler, fitted_on: NDArray[np.float32]
+) -> TextPrompts | None:
     """Class prompts seen through the disentangler, for adapters that use text."""
     prompts = bench.prompts()
-    return None if prompts is None else in_space(prompts, disentangler)
+    return None if prompts is None else in_space(prompts, disentangler, fitted_on)

@@ -102,6 +102,11 @@ class FewShot:
             DataError: when a class has too few images, or features are not finite.
             UsageError: when settings cannot be met, for example more components than the rows hold.
         """
+        if len(bench.classes) < 2:
+            raise DataError(
+                f"the dataset has {len(bench.classes)} class: few-shot classification needs two or more",
+                "its captions or factors may serve another task: retrieval or disentanglement",
+            )
         train = bench.block("train").features
         with threadpool_limits(_threads(train.size * len(bench.classes)), user_api="blas"):
             if axes["shots"] == 0:
@@ -156,7 +161,7 @@ class FewShot:
             classes=len(bench.classes),
             key=bench.key.fold("adapter"),
             val=_labelled(disentangler, chosen_on.val),
-            text=_prompts_in_space(bench, disentangler),
+            text=_prompts_in_space(bench, disentangler, unmixed_on),
             **judges,
         )
         facts: dict[str, Any] = {
@@ -271,7 +276,9 @@ def _stored_features(path: Path) -> NDArray[np.float32]:
     return read_table(path).features
 
 
-def _prompts_in_space(bench: Bench, disentangler: Disentangler) -> TextPrompts | None:
+def _prompts_in_space(
+    bench: Bench, disentangler: Disentangler, fitted_on: NDArray[np.float32]
+) -> TextPrompts | None:
     """Class prompts seen through the disentangler, for adapters that use text."""
     prompts = bench.prompts()
-    return None if prompts is None else in_space(prompts, disentangler)
+    return None if prompts is None else in_space(prompts, disentangler, fitted_on)

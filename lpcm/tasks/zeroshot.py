@@ -96,6 +96,11 @@ class ZeroShotTask:
             UsageError: when the encoder reads no text.
             DataError: when features are not finite or not of one width, or a disentangler has nothing to fit on.
         """
+        if len(bench.classes) < 2:
+            raise DataError(
+                f"the dataset has {len(bench.classes)} class: zeroshot needs two or more to choose from",
+                "its captions or factors may serve another task: retrieval or disentanglement",
+            )
         asked = str(axes["prompts"])
         prompts = bench.prompts(PROMPTS.get(asked, (asked,)))
         if prompts is None:
