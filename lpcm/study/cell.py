@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from lpcm.errors import DataError, LpcmError
 from lpcm.keys import Key
+from lpcm.metrics.labelled import class_and_domain
 from lpcm.plugin.contracts import Cell, Fitted, Task
 from lpcm.plugin.host import PluginHost
 from lpcm.plugin.records import Kind
-from lpcm.plugin.truth import Captions, Partition, Score, Truth
+from lpcm.plugin.truth import Captions, Factors, Partition, Score, Truth
 from lpcm.store.digest import digest_of
 from lpcm.study.bench import CellBench, Maker, Makers
 from lpcm.study.features import Features, Side
@@ -120,10 +121,16 @@ def _question(task: Task, features: Features, test: Side, key: Key) -> _Question
         return _Question((test.features, captions.features[order]), lambda: captions.owners[order])
     answers: Mapping[Truth, Callable[[], Any]] = {
         Truth.LABELS: lambda: test.labels,
-        Truth.FACTORS: lambda: features.factors(test),
+        Truth.FACTORS: lambda: _factors(features, test),
         Truth.NOTHING: lambda: None,
     }
     return _Question((test.features,), answers[truth])
+
+
+def _factors(features: Features, test: Side) -> Factors | None:
+    """Factors of the test side; class and domain where the dataset knows no others."""
+    known = features.factors(test)
+    return known if known is not None else class_and_domain(test.labels, test.domains)
 
 
 def _partition(task: Task, features: Features, axes: Mapping[str, Any]) -> Partition | None:

@@ -177,7 +177,7 @@ class SpyBench:
     def metric(self, name: str, **settings: Any) -> Metric:
         """An installed metric."""
         self._note("metric()")
-        host = PluginHost((), {})
+        host = PluginHost.discover()
         made: Metric = host.load(host.find(Kind.METRIC, name))(**settings)
         return made
 
