@@ -10,8 +10,10 @@ from importlib import import_module
 
 from lpcm.plugin.host import Offer
 from lpcm.plugin.loader import PluginState, Status
-from lpcm.plugin.records import Kind
+from lpcm.plugin.records import Kind, Record, TaskRecord
 from lpcm.testing.report import Check, Outcome, Report
+from lpcm.testing.simulation import CHECKS as SIMULATION_CHECKS
+from lpcm.testing.simulation import is_simulation
 from lpcm.testing.subject import CheckFunction, Subject, run_checks
 
 
@@ -19,6 +21,13 @@ def checks_of(kind: Kind) -> tuple[CheckFunction, ...]:
     """The checks of one kind, in the order in which they run."""
     found: tuple[CheckFunction, ...] = import_module(f"lpcm.testing.{kind.value}").CHECKS
     return found
+
+
+def checks_for(record: Record) -> tuple[CheckFunction, ...]:
+    """The checks of what a record announces: a task that makes its own data has other promises than the others."""
+    if isinstance(record, TaskRecord) and is_simulation(record):
+        return SIMULATION_CHECKS
+    return checks_of(record.kind)
 
 
 def check_plugin(state: PluginState) -> Report:
@@ -30,7 +39,7 @@ def check_plugin(state: PluginState) -> Report:
     checks = [_loads(state), _has_no_notes(state)]
     for record in state.records:
         subject = Subject.of_offer(Offer(record, state.name, state.dist))
-        checks += run_checks(checks_of(record.kind), subject)
+        checks += run_checks(checks_for(record), subject)
     return Report(f"{state.dist} {state.version}", tuple(checks))
 
 

@@ -14,7 +14,7 @@ error of collection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
@@ -72,13 +72,16 @@ class BoundCheck:
             pytest.fail(f"{check.subject}: {check.name}: {check.detail}", pytrace=False)
 
 
-def _decorator(kind: Kind, name: str) -> Callable[[Test], Test]:
+def _decorator(
+    kind: Kind, name: str, functions: Sequence[CheckFunction] | None = None
+) -> Callable[[Test], Test]:
     import pytest
 
     from lpcm.testing.conformance import checks_of
 
     target = Target(kind, name)
-    cases = [pytest.param(BoundCheck(function, target), id=function.__name__) for function in checks_of(kind)]
+    chosen = checks_of(kind) if functions is None else functions
+    cases = [pytest.param(BoundCheck(function, target), id=function.__name__) for function in chosen]
     return pytest.mark.parametrize("check", cases)
 
 
@@ -105,6 +108,13 @@ def check_adapter(name: str) -> Callable[[Test], Test]:
 def check_task(name: str) -> Callable[[Test], Test]:
     """Run the test once for each check of a task, as argument ``check``."""
     return _decorator(Kind.TASK, name)
+
+
+def check_simulation(name: str) -> Callable[[Test], Test]:
+    """Run the test once for each check of a task that makes its own data, as argument ``check``."""
+    from lpcm.testing.simulation import CHECKS
+
+    return _decorator(Kind.TASK, name, CHECKS)
 
 
 def check_dataset(name: str) -> Callable[[Test], Test]:

@@ -20,7 +20,17 @@ from lpcm.plugin.records import (
     Kind,
     MetricRecord,
 )
-from lpcm.testing import Check, Outcome, Report, Subject, catalogue, check_plugin, checks_of, run_checks
+from lpcm.testing import (
+    Check,
+    Outcome,
+    Report,
+    Subject,
+    catalogue,
+    check_plugin,
+    checks_for,
+    checks_of,
+    run_checks,
+)
 
 pytestmark = pytest.mark.usefixtures("generators_put_back")
 
@@ -96,7 +106,7 @@ def test_everything_built_in_keeps_the_promises_of_its_kind(kind: Kind, plugin_h
     offers = [offer for offer in plugin_host.offers(kind) if offer.plugin == "core"]
     assert offers
     for offer in offers:
-        checks = run_checks(checks_of(kind), Subject.of_offer(offer))
+        checks = run_checks(checks_for(offer.record), Subject.of_offer(offer))
         assert [check for check in checks if check.outcome is Outcome.FAILED] == []
         assert sum(check.outcome is Outcome.PASSED for check in checks) > len(checks) / 2
 
