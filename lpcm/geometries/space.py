@@ -101,9 +101,9 @@ class Space:
         """Refuse points that are further than rounding away.
 
         Args:
-            off: (n,) how far each is from the space; bounded from below by nothing.
-            where: where they should be.
-            size: of the space, so that far is far.
+            off: (n,) distances from the space.
+            where: where they should be, for the error.
+            size: of the space, in whose units rounding is measured.
         """
         outside = int((off > _OFF_SPACE * size).sum())
         if outside:
