@@ -99,6 +99,8 @@ def contenders() -> tuple[list[Contender], list[str]]:
         Contender("lpcm fp32", "float32", ours(precision="fp32"), sizes=((4096, 512), (32768, 512))),
         Contender("plain bf16", "bfloat16", ours(level="plain")),
     ]
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() == (9, 0):
+        found.insert(1, Contender("lpcm bf16 wgmma", "bfloat16", ours(level="hopper")))
     base, name = eager, "eager"
     try:
         from open_clip.loss import ClipLoss

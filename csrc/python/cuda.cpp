@@ -80,8 +80,12 @@ Call make_call(const MatrixTuple& x, const std::optional<MatrixTuple>& y, const 
   c.objective = choose<Objective, 2>(objective, "objective", {{{"softmax", Objective::softmax}, {"sigmoid", Objective::sigmoid}}});
   c.directions = choose<Directions, 2>(directions, "directions", {{{"rows", Directions::rows}, {"both", Directions::both}}});
   c.similarity = choose<Similarity, 2>(similarity, "similarity", {{{"dot", Similarity::dot}, {"sqeuclidean", Similarity::sqeuclidean}}});
-  c.arithmetic = choose<Arithmetic, 3>(arithmetic, "arithmetic",
-                                       {{{"bf16", Arithmetic::bf16}, {"fp16", Arithmetic::fp16}, {"fp32", Arithmetic::fp32}}});
+  c.arithmetic = choose<Arithmetic, 5>(arithmetic, "arithmetic",
+                                       {{{"bf16", Arithmetic::bf16},
+                                         {"fp16", Arithmetic::fp16},
+                                         {"fp32", Arithmetic::fp32},
+                                         {"bf16-wgmma", Arithmetic::bf16_wgmma},
+                                         {"fp16-wgmma", Arithmetic::fp16_wgmma}}});
   c.centre = pointer<const double>(centre);
   c.stream = pointer<void>(stream);
   return c;

@@ -197,9 +197,7 @@ std::vector<double> run_pass(const Case& c, const Setting& setting, double toler
       });
     }
   };
-  if (c.arithmetic == Arithmetic::bf16) on(ConfigBf16{});
-  if (c.arithmetic == Arithmetic::fp16) on(ConfigFp16{});
-  if (c.arithmetic == Arithmetic::fp32) on(ConfigFp32{});
+  with_config(c.arithmetic, on);
   const double start = c.sum == Sum::maxima ? -1e300 : 0.0;
   std::vector<double> got(static_cast<std::size_t>(c.n + c.m), start);
   Block block(0, 1, 0, setting.schedule);
@@ -235,7 +233,7 @@ void test_passes() {
   const std::int64_t shapes[][3] = {{1, 1, 1}, {3, 5, 7}, {129, 131, 65}, {150, 300, 33}};
   const Setting settings[] = {{{Order::ascending, Copies::late}, 1, 3}, {{Order::descending, Copies::early}, 2, 2}, {{Order::mixed, Copies::late}, 3, 2}};
   for (const auto& s : shapes) {
-    for (const Arithmetic a : {Arithmetic::bf16, Arithmetic::fp16, Arithmetic::fp32}) {
+    for (const Arithmetic a : {Arithmetic::bf16, Arithmetic::fp16, Arithmetic::fp32, Arithmetic::bf16_wgmma, Arithmetic::fp16_wgmma}) {
       for (const Sum sum : {Sum::window, Sum::maxima, Sum::softplus}) {
         for (const bool triangle : {false, true}) {
           const Case c{s[0], triangle ? s[0] : s[1], s[2], a, sum, triangle};

@@ -1,12 +1,13 @@
 """The operator's two calls for tensors on a GPU: which way a request goes, on which device and stream.
 
 Also runs the same code on tensors of a processor, by the kernels of the emulated machine or by torch alone, for tests:
-levels 'emulated-cuda', 'emulated-cuda-plain' and 'torch'. Refuses to read a value of any tensor: labels and scales that
+levels `ON_CPU`. Refuses to read a value of any tensor: labels and scales that
 make no sense give NaNs here, where the CPU operator raises.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -21,7 +22,12 @@ from lpcm.loss.cuda_request import Request, Way, arithmetic, kernels, way
 __all__ = ["ON_CPU", "gradients", "statistics", "workspace"]
 
 # Levels of the operator on CPU tensors, and the way each of them runs.
-ON_CPU: dict[str, Way] = {"emulated-cuda": "fused", "emulated-cuda-plain": "plain", "torch": "torch"}
+ON_CPU: dict[str, Way] = {
+    "emulated-cuda": "fused",
+    "emulated-cuda-hopper": "hopper",
+    "emulated-cuda-plain": "plain",
+    "torch": "torch",
+}
 
 
 def _request(
@@ -56,13 +62,19 @@ def _request(
 def _route(r: Request, level: str) -> tuple[Way, ModuleType | None]:
     if r.x.device.type == "cpu":
         chosen = ON_CPU[level]
-        if chosen == "fused" and (r.similarity in ("l1", "lp") or r.arithmetic == "float64"):
+        if chosen in ("fused", "hopper") and (r.similarity in ("l1", "lp") or r.arithmetic == "float64"):
             chosen = "plain"  # as on a GPU
         if r.arithmetic == "float64":
             chosen = "torch"
         return chosen, None if chosen == "torch" else kernels("_cuda_emulated")
     chosen = way(r, level)
     return chosen, None if chosen == "torch" else kernels()
+
+
+def _with_instruction(r: Request, chosen: Way) -> Request:
+    """Products of two parts an operand have no form for the other instruction."""
+    group = chosen == "hopper" and r.arithmetic in ("bf16", "fp16")
+    return dataclasses.replace(r, instruction="wgmma") if group else r
 
 
 @contextmanager
@@ -99,8 +111,8 @@ def statistics(
     r = _request(x, y, scale, bias, labels, offset, objective, directions, similarity, power, precision)
     chosen, compiled = _route(r, level)
     with _on_device(r):
-        if chosen == "fused" and compiled is not None:
-            cuda_fused.statistics(compiled, r, out)
+        if chosen in ("fused", "hopper") and compiled is not None:
+            cuda_fused.statistics(compiled, _with_instruction(r, chosen), out)
         else:
             cuda_plain.statistics(compiled, r, out)
 
@@ -129,7 +141,7 @@ def gradients(
     saved = (saved[0].contiguous(), saved[1].contiguous(), saved[2].contiguous())
     weights = (weights[0].contiguous(), weights[1].contiguous(), weights[2].contiguous())
     with _on_device(r):
-        if chosen == "fused" and compiled is not None:
-            cuda_fused.gradients(compiled, r, saved, weights, wanted, out)
+        if chosen in ("fused", "hopper") and compiled is not None:
+            cuda_fused.gradients(compiled, _with_instruction(r, chosen), saved, weights, wanted, out)
         else:
             cuda_plain.gradients(compiled, r, saved, weights, wanted, out)

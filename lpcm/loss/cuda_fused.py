@@ -119,7 +119,7 @@ def _prepare(kernels: ModuleType, r: Request) -> _Prepared:
         objective=r.objective,
         directions=r.directions,
         similarity=r.similarity,
-        arithmetic=r.arithmetic,
+        arithmetic=r.arithmetic if r.instruction == "mma" else f"{r.arithmetic}-{r.instruction}",
         centre=_address(centre),
         stream=stream,
     )

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 Arithmetic = Literal["float64", "fp32", "fp16", "bf16"]
-Way = Literal["fused", "plain", "torch"]
+Way = Literal["fused", "hopper", "plain", "torch"]
+Instruction = Literal["mma", "wgmma"]
 
-WAYS: tuple[Way, ...] = ("fused", "plain", "torch")
+WAYS: tuple[Way, ...] = ("fused", "hopper", "plain", "torch")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Request:
     """The arguments of the operator, with the arithmetic of its products resolved.
 
     `y` is None for pairs within x. `arithmetic`: 'fp32' keeps the error of fp32, 'fp16' has that of tf32 for fp32
-    features, at twice its speed.
+    features, at twice its speed. `instruction`: of tensor cores; 'wgmma' is Hopper's own, for one product an element.
     """
 
     x: Tensor
@@ -39,6 +40,7 @@ class Request:
     similarity: str
     power: float
     arithmetic: Arithmetic
+    instruction: Instruction = "mma"
 
     @property
     def other(self) -> Tensor:
@@ -89,6 +91,11 @@ def _has_tensor_cores(device: torch.device) -> bool:
     return torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
+@functools.cache
+def _is_hopper(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) == (9, 0)
+
+
 def usable(device: torch.device) -> bool:
     """Whether our kernels run on this GPU."""
     return kernels() is not None and _has_tensor_cores(device)
@@ -97,7 +104,8 @@ def usable(device: torch.device) -> bool:
 def way(request: Request, level: str) -> Way:
     """Who computes this request: our kernels, plain chunks with our elementwise kernels, or plain torch.
 
-    `level` is empty for the best way, or names one.
+    `level` is empty for the best way that was tested on such a device, or names one. 'hopper' is 'fused' with the
+    instruction that only compute capability 9.0 has; it becomes the best way there once it has been measured.
 
     Raises:
         ValueError: that way cannot compute this here; the message says why.
@@ -110,14 +118,18 @@ def way(request: Request, level: str) -> Way:
         return "fused" if products else "plain"
     if level not in WAYS:
         raise ValueError(f"level={level!r} on {request.x.device}: expected '' or one of {', '.join(WAYS)}")
-    if level == "fused" and not products:
+    if level in ("fused", "hopper") and not products:
         raise ValueError(
-            "level='fused' multiplies on tensor cores: expected similarity 'dot' or 'sqeuclidean' and features "
+            f"level={level!r} multiplies on tensor cores: expected similarity 'dot' or 'sqeuclidean' and features "
             f"that are not float64, got {request.similarity!r} and {request.arithmetic}; leave level empty"
         )
     if level != "torch" and not here:
         reason = "this build has no CUDA code" if kernels() is None else "the GPU is older than A100"
         raise ValueError(f"level={level!r} on {request.x.device}: {reason}; expected '' or 'torch'")
+    if level == "hopper" and not _is_hopper(request.x.device):
+        raise ValueError(
+            f"level='hopper' on {request.x.device}: its compute capability is not 9.0; expected '' or 'fused'"
+        )
     if level == "plain" and request.arithmetic == "float64":
         raise ValueError("level='plain' has no float64 kernels: expected '' or 'torch'")
     return level

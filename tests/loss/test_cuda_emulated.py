@@ -157,10 +157,19 @@ def bits(n=150, m=290, d=70, **options):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"precision": "bf16"}, {"within": True}, {"similarity": "sqeuclidean"}], ids=str
+    ("level", "options"),
+    [
+        ("emulated-cuda", {}),
+        ("emulated-cuda", {"precision": "bf16"}),
+        ("emulated-cuda", {"within": True}),
+        ("emulated-cuda", {"similarity": "sqeuclidean"}),
+        ("emulated-cuda-hopper", {"precision": "bf16"}),
+    ],
+    ids=str,
 )
-def test_how_blocks_and_threads_follow_each_other_does_not_show(options, emulated):
+def test_how_blocks_and_threads_follow_each_other_does_not_show(level, options, emulated, monkeypatch):
     """Nor does the number of blocks, which is the number of multiprocessors of a GPU; nor stages of the pipeline."""
+    use(monkeypatch, level)
     once = bits(**options)
     for order, copies, blocks, stages in (
         ("descending", "early", 1, 2),
@@ -330,6 +339,7 @@ def ask(monkeypatch):
 
     def way(level="", here=True, **fields):
         monkeypatch.setattr(cuda_request, "usable", lambda device: here)
+        monkeypatch.setattr(cuda_request, "_is_hopper", lambda device: False)
         zeros = torch.zeros(1, 1)
         given = {"similarity": "dot", "arithmetic": "bf16", **fields}
         r = cuda_request.Request(
@@ -363,11 +373,12 @@ def test_who_takes_what(ask):
 @pytest.mark.parametrize(
     ("level", "fields", "message"),
     [
-        ("fastest", {}, "expected '' or one of fused, plain, torch"),
+        ("fastest", {}, "expected '' or one of fused, hopper, plain, torch"),
         ("fused", {"similarity": "l1"}, "expected similarity 'dot' or 'sqeuclidean'"),
         ("fused", {"arithmetic": "float64"}, "not float64"),
         ("plain", {"arithmetic": "float64"}, "no float64 kernels"),
         ("fused", {"here": False}, "expected '' or 'torch'"),
+        ("hopper", {}, "compute capability is not 9.0; expected '' or 'fused'"),
     ],
 )
 def test_ways_that_are_not_there_are_named(ask, level, fields, message):

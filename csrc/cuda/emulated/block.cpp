@@ -113,6 +113,27 @@ void Emulated::load_matrices(std::uint32_t (&r)[4], int from) {
   std::memcpy(r, b.out_[thread_], 16);
 }
 
+void Emulated::meet_all(int kind) { block_.meet(block_.block_meeting_, kThreads, kind, [] {}); }
+
+bool Emulated::early() const { return block_.schedule_.copies == Copies::early; }
+
+void Emulated::wait_products(float (&)[2][16][4]) {
+  if (products_) products_();
+  products_ = nullptr;
+}
+
+// PTX ISA, "Matrix descriptor": start address in units of 16 bytes in bits 0-13, the distance of groups of eight rows in
+// bits 32-45, the swizzle in bits 62-63, of which 1 exclusive-ors bits 4-6 of an address with its bits 7-9.
+std::uint16_t Emulated::described(std::uint64_t descriptor, int row, int byte) const {
+  if (descriptor >> 62 != 1) throw std::logic_error("a descriptor without the 128-byte swizzle");
+  const int start = static_cast<int>(descriptor & 0x3fffU) << 4, group = static_cast<int>(descriptor >> 32 & 0x3fffU) << 4;
+  const int at = start + row / 8 * group + row % 8 * kRowBytes + byte, place = at ^ ((at >> 7 & 7) << 4);
+  if (place < 0 || static_cast<std::size_t>(place) + 2 > block_.stages_.size()) throw std::logic_error("a product reads outside the stages");
+  std::uint16_t value;
+  std::memcpy(&value, block_.stages_.data() + place, 2);
+  return value;
+}
+
 void Emulated::store16(void* to, const std::uint32_t (&v)[4]) {
   if (reinterpret_cast<std::uintptr_t>(to) % 16 != 0) throw std::logic_error("a store of 16 bytes at an unaligned address");
   std::memcpy(to, v, 16);

@@ -47,6 +47,10 @@ class Emulated {
   void load_matrices(std::uint32_t (&r)[4], int from);
   template <class Format>
   void multiply(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
+  void fence_copies() {}
+  template <class Format>
+  void start_products(float (&c)[2][16][4], int x_base, int y_base);
+  void wait_products(float (&c)[2][16][4]);
   void store16(void* to, const std::uint32_t (&v)[4]);
   void store4(void* to, std::uint32_t v) { std::memcpy(to, &v, 4); }
   void atomic_max(float* at, float value) { *at = value > *at ? value : *at; }
@@ -54,6 +58,8 @@ class Emulated {
   void atomic_or(int* at, int value) { *at |= value; }
 
  private:
+  void meet_all(int kind);
+  bool early() const;
   struct Copy {
     int to;
     const void* from;
@@ -61,11 +67,14 @@ class Emulated {
   };
   void wait_copies(std::size_t pending);
   void land(const Copy&);
+  // The 16-bit value at a byte offset from what a descriptor points to, through its 128-byte swizzle.
+  std::uint16_t described(std::uint64_t descriptor, int row, int byte) const;
 
   Block& block_;
   int thread_;
   std::vector<Copy> open_;                // of the group under way
   std::vector<std::vector<Copy>> groups_;  // committed, not landed; late copies only
+  std::function<void()> products_;         // started, not waited for
 };
 
 class Block {
@@ -101,6 +110,39 @@ class Block {
   bool any_ = false, any_result_ = false;
   unsigned char in_[kThreads][48], out_[kThreads][16];
 };
+
+// wgmma.mma_async.m64n128k16, eight of them: rows 16 warp + lane / 4 (+ 8) of each 64, column 8 j + 2 (lane % 4) + v % 2.
+// Early: done when started; late: when waited for.
+template <class Format>
+void Emulated::start_products(float (&c)[2][16][4], int x_base, int y_base) {
+  meet_all(5);  // .sync.aligned
+  products_ = [this, &c, x_base, y_base] {
+    const int warp = thread_ / 32, lane = thread_ % 32;
+    for (int k = 0; k < kDepth / 16; ++k) {
+      for (int i = 0; i < 2; ++i) {
+        const std::uint64_t x = wgmma_descriptor(static_cast<std::uint32_t>(x_base + i * 64 * kRowBytes + k * 32));
+        const std::uint64_t y = wgmma_descriptor(static_cast<std::uint32_t>(y_base + k * 32));
+        float rows[2][16];
+        for (int half = 0; half < 2; ++half) {
+          for (int f = 0; f < 16; ++f) rows[half][f] = Format::widen(described(x, 16 * warp + 8 * half + lane / 4, 2 * f));
+        }
+        for (int j = 0; j < 16; ++j) {
+          for (int e = 0; e < 2; ++e) {
+            for (int f = 0; f < 16; ++f) {
+              const float b = Format::widen(described(y, 8 * j + 2 * (lane % 4) + e, 2 * f));
+              c[i][j][e] += rows[0][f] * b;
+              c[i][j][2 + e] += rows[1][f] * b;
+            }
+          }
+        }
+      }
+    }
+  };
+  if (early()) {
+    products_();
+    products_ = nullptr;
+  }
+}
 
 inline std::int64_t Emulated::block() const { return block_.index_; }
 inline std::int64_t Emulated::blocks() const { return block_.count_; }

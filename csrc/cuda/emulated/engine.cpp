@@ -41,14 +41,11 @@ class Launcher {
   template <class Pass, class Body>
   void with(Arithmetic a, Pass pass, const Body& body) {
     pass.products.stages = setting.stages;
-    const auto launch = [&](auto config) {
+    with_config(a, [&](auto config) {
       using C = decltype(config);
       const std::int64_t blocks = smaller(tile_count(pass.products.range, C::kColumns), setting.blocks);
       on_blocks(blocks, static_cast<std::size_t>(setting.stages) * C::kStageBytes, [&](Emulated& m) { body(config, m, pass); });
-    };
-    if (a == Arithmetic::bf16) launch(ConfigBf16{});
-    if (a == Arithmetic::fp16) launch(ConfigFp16{});
-    if (a == Arithmetic::fp32) launch(ConfigFp32{});
+    });
   }
 
   template <class Body>

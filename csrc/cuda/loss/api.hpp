@@ -11,7 +11,8 @@
 
 namespace lpcm::cuda {
 
-enum class Arithmetic { bf16, fp16, fp32 };  // fp32: three products of two fp16 parts each
+// fp32: three products of two fp16 parts each. The last two are bf16 and fp16 by Hopper's own instruction.
+enum class Arithmetic { bf16, fp16, fp32, bf16_wgmma, fp16_wgmma };
 
 // Device addresses throughout.
 struct Call {

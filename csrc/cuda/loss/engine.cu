@@ -32,10 +32,22 @@ class Launcher {
   }
 
   void sums(Arithmetic a, const SumPass& p) {
-    (a == Arithmetic::bf16 ? sums_bf16 : a == Arithmetic::fp16 ? sums_fp16 : sums_fp32)(p, stream_);
+    switch (a) {
+      case Arithmetic::bf16: return sums_bf16(p, stream_);
+      case Arithmetic::fp16: return sums_fp16(p, stream_);
+      case Arithmetic::fp32: return sums_fp32(p, stream_);
+      case Arithmetic::bf16_wgmma: return sums_bf16_wgmma(p, stream_);
+      case Arithmetic::fp16_wgmma: return sums_fp16_wgmma(p, stream_);
+    }
   }
   void weigh(Arithmetic a, const WeighPass& p) {
-    (a == Arithmetic::bf16 ? weigh_bf16 : a == Arithmetic::fp16 ? weigh_fp16 : weigh_fp32)(p, stream_);
+    switch (a) {
+      case Arithmetic::bf16: return weigh_bf16(p, stream_);
+      case Arithmetic::fp16: return weigh_fp16(p, stream_);
+      case Arithmetic::fp32: return weigh_fp32(p, stream_);
+      case Arithmetic::bf16_wgmma: return weigh_bf16_wgmma(p, stream_);
+      case Arithmetic::fp16_wgmma: return weigh_fp16_wgmma(p, stream_);
+    }
   }
 
  private:

@@ -21,8 +21,27 @@ constexpr Facts facts_of_config() {
   return {C::kPlanes, C::kColumns, F::kWeightScale, std::is_same_v<F, Bf16>, F::kPrescaled};
 }
 
+// Calls use(configuration).
+template <class Use>
+auto with_config(Arithmetic a, Use&& use) {
+  switch (a) {
+    case Arithmetic::bf16: return use(ConfigBf16{});
+    case Arithmetic::fp16: return use(ConfigFp16{});
+    case Arithmetic::bf16_wgmma: return use(ConfigBf16Wgmma{});
+    case Arithmetic::fp16_wgmma: return use(ConfigFp16Wgmma{});
+    case Arithmetic::fp32: break;
+  }
+  return use(ConfigFp32{});
+}
+
 inline Facts facts_of(Arithmetic a) {
-  return a == Arithmetic::bf16 ? facts_of_config<ConfigBf16>() : a == Arithmetic::fp16 ? facts_of_config<ConfigFp16>() : facts_of_config<ConfigFp32>();
+  return with_config(a, [](auto config) { return facts_of_config<decltype(config)>(); });
+}
+
+// The rarer sums have no form for the group instruction; their tiles are the same.
+inline Arithmetic of_sum(Arithmetic a, Sum sum) {
+  if (sum == Sum::window) return a;
+  return a == Arithmetic::bf16_wgmma ? Arithmetic::bf16 : a == Arithmetic::fp16_wgmma ? Arithmetic::fp16 : a;
 }
 
 inline std::int64_t round_up(std::int64_t value, std::int64_t step) { return (value + step - 1) / step * step; }
@@ -77,7 +96,9 @@ inline Common carve_common(Carver& carver, const Call& c, const Sizes& s) {
 template <class L>
 void pack_side(L& l, const Call& c, const Sizes& s, const Matrix& x, std::uint16_t* out, double* square, float* largest, float* norm) {
   if (s.facts.prescaled) l(Measure{x, c.centre, largest}, x.rows * 32);
-  const auto launch = [&](auto pack) {
+  with_config(c.arithmetic, [&](auto config) {
+    using C = decltype(config);
+    Pack<typename C::Format, C::kPlanes> pack{};
     pack.x = x;
     pack.centre = c.centre;
     pack.largest = largest;
@@ -86,10 +107,7 @@ void pack_side(L& l, const Call& c, const Sizes& s, const Matrix& x, std::uint16
     pack.out = out;
     pack.width = s.width;
     l(pack, x.rows * 32);
-  };
-  if (c.arithmetic == Arithmetic::bf16) launch(Pack<Bf16, 1>{});
-  if (c.arithmetic == Arithmetic::fp16) launch(Pack<Fp16, 1>{});
-  if (c.arithmetic == Arithmetic::fp32) launch(Pack<Fp16, 2>{});
+  });
 }
 
 template <class L>
@@ -155,7 +173,7 @@ void run_forward(L& l, const Call& c, std::int64_t band_rows, void* workspace, c
       const Range range{row, smaller(band_rows, s.n - row), column, s.m - column, c.self};
       SumPass pass{products_of(c, s, w, range), sum, w.row_shift, w.column_shift, w.row_partial, s.by_columns ? w.column_partial : nullptr};
       pass.products.only_if = only_if;
-      l.sums(c.arithmetic, pass);
+      l.sums(of_sum(c.arithmetic, sum), pass);
       l(Fold{w.row_partial, range, s.facts.columns, true, sum == Sum::maxima, only_if, w.rows}, range.rows);
       if (s.by_columns) l(Fold{w.column_partial, range, s.facts.columns, false, sum == Sum::maxima, only_if, w.columns}, range.columns);
     }

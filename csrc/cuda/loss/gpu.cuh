@@ -1,9 +1,11 @@
-// A real block of 128 threads: what products.hpp asks of a machine, in the instructions of sm_80.
+// A real block of 128 threads: what products.hpp asks of a machine, in the instructions of sm_80 and, for the group of four
+// warps that multiplies at once, of sm_90a.
 #pragma once
 
 #include <cuda_runtime.h>
 
 #include "reduce.hpp"
+#include "wgmma.cuh"
 
 namespace lpcm::cuda {
 
@@ -44,6 +46,48 @@ struct Gpu {
   }
   template <class Format>
   __device__ __forceinline__ void multiply(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]);
+
+  // Copies that have landed become visible to the instruction that reads shared memory by itself.
+  __device__ __forceinline__ void fence_copies() {
+#if defined(LPCM_HAS_WGMMA)
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+  }
+  // c += x y^T for a stage: two times 64 rows, 128 columns, 64 features. Nobody may touch c or the stage until
+  // `wait_products`.
+  template <class Format>
+  __device__ __forceinline__ void start_products(float (&c)[2][16][4], int x_base, int y_base) {
+#if defined(LPCM_HAS_WGMMA)
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+    LPCM_UNROLL
+    for (int k = 0; k < kDepth / 16; ++k) {
+      LPCM_UNROLL
+      for (int i = 0; i < 2; ++i) {
+        wgmma<Format>(c[i], wgmma_descriptor(stage_address(x_base + i * 64 * kRowBytes + k * 32)), wgmma_descriptor(stage_address(y_base + k * 32)));
+      }
+    }
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#else
+    (void)c, (void)x_base, (void)y_base;
+    __trap();  // the host launches this on compute capability 9.0 only
+#endif
+  }
+  __device__ __forceinline__ void wait_products(float (&c)[2][16][4]) {
+#if defined(LPCM_HAS_WGMMA)
+    asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+    // the compiler must not read c before this
+    LPCM_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      LPCM_UNROLL
+      for (int j = 0; j < 16; ++j) {
+        LPCM_UNROLL
+        for (int v = 0; v < 4; ++v) asm volatile("" : "+f"(c[i][j][v])::"memory");
+      }
+    }
+#else
+    (void)c;
+#endif
+  }
 
   __device__ __forceinline__ void store16(void* to, const std::uint32_t (&v)[4]) {
     *static_cast<uint4*>(to) = make_uint4(v[0], v[1], v[2], v[3]);

@@ -24,12 +24,15 @@ struct Device {
 const Device& current_device();  // of this thread; asked once a device
 
 
-// tensor_bf16.cu, tensor_fp16.cu, tensor_fp32.cu
-void sums_bf16(const SumPass&, cudaStream_t);
-void sums_fp16(const SumPass&, cudaStream_t);
-void sums_fp32(const SumPass&, cudaStream_t);
-void weigh_bf16(const WeighPass&, cudaStream_t);
-void weigh_fp16(const WeighPass&, cudaStream_t);
-void weigh_fp32(const WeighPass&, cudaStream_t);
+// tensor_*.cu
+#define LPCM_PASSES(name)                     \
+  void sums_##name(const SumPass&, cudaStream_t); \
+  void weigh_##name(const WeighPass&, cudaStream_t)
+LPCM_PASSES(bf16);
+LPCM_PASSES(fp16);
+LPCM_PASSES(fp32);
+LPCM_PASSES(bf16_wgmma);
+LPCM_PASSES(fp16_wgmma);
+#undef LPCM_PASSES
 
 }  // namespace lpcm::cuda

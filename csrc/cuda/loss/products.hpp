@@ -11,7 +11,7 @@ namespace lpcm::cuda {
 
 template <class C>
 struct Accumulators {
-  float value[kFragments][C::kPieces][4];
+  float value[C::kFragments][C::kPieces][4];
 };
 
 template <class C, class M>
@@ -42,14 +42,21 @@ class Pipeline {
       // The stage to multiply has landed when at most the younger ones are under way. After the barrier everybody has
       // it, and nobody reads the stage before it any more, which is the one that is overwritten.
       if (p_.stages == 2) m_.template wait_copies<0>(); else m_.template wait_copies<1>();
+      if constexpr (C::kGroup) m_.fence_copies();
       m_.sync();
-      load();
-      if constexpr (C::kPromoted) {
+      if constexpr (C::kGroup) {
+        // asynchronous too; over before the next barrier, so the rule about stages holds for its reads as well
+        const int x_base = read_stage_ * C::kStageBytes;
+        m_.template start_products<typename C::Format>(out.value, x_base, x_base + kTileRows * kRowBytes);
+        load();
+        m_.wait_products(out.value);
+      } else if constexpr (C::kPromoted) {
+        load();
         Accumulators<C> part;
         clear(part);
         multiply_stage(part);
         LPCM_UNROLL
-        for (int i = 0; i < kFragments; ++i) {
+        for (int i = 0; i < C::kFragments; ++i) {
           LPCM_UNROLL
           for (int j = 0; j < C::kPieces; ++j) {
             LPCM_UNROLL
@@ -57,6 +64,7 @@ class Pipeline {
           }
         }
       } else {
+        load();
         multiply_stage(out);
       }
       if (++read_stage_ == p_.stages) read_stage_ = 0;
@@ -66,7 +74,7 @@ class Pipeline {
  private:
   LPCM_BODY static void clear(Accumulators<C>& a) {
     LPCM_UNROLL
-    for (int i = 0; i < kFragments; ++i) {
+    for (int i = 0; i < C::kFragments; ++i) {
       LPCM_UNROLL
       for (int j = 0; j < C::kPieces; ++j) {
         LPCM_UNROLL
@@ -93,9 +101,9 @@ class Pipeline {
       }
       LPCM_UNROLL
       for (int r = 0; r < C::kColumns; r += kThreads / 8) {
-        const std::int64_t column = load_tile_.column + first + r;
+        const std::int64_t column = load_tile_.column + (C::kGroup ? y_source(first + r) : first + r);
         const bool inside = column < column_end;
-        m_.copy16(base + kTileRows * kRowBytes + y_place(first + r, chunk),
+        m_.copy16(base + kTileRows * kRowBytes + (C::kGroup ? x_place(first + r, chunk) : y_place(first + r, chunk)),
                   y + (inside ? column : p_.range.column) * p_.width, inside);
       }
       if (++load_step_ == C::kPairs * blocks_) {
@@ -111,12 +119,12 @@ class Pipeline {
   LPCM_BODY void multiply_stage(Accumulators<C>& out) {
     const int warp = m_.thread() >> 5, lane = m_.thread() & 31;
     const int x_base = read_stage_ * C::kStageBytes, y_base = x_base + kTileRows * kRowBytes;
-    const int x_row = (warp >> 1) * 64, y_row = (warp & 1) * (C::kColumns / 2);
+    const int x_row = C::row0(warp, 0), y_row = C::column0(warp);
     LPCM_UNROLL
     for (int k = 0; k < kDepth / 16; ++k) {
-      std::uint32_t x[kFragments][4], y[C::kPieces][2];
+      std::uint32_t x[C::kFragments][4], y[C::kPieces][2];
       LPCM_UNROLL
-      for (int i = 0; i < kFragments; ++i) {
+      for (int i = 0; i < C::kFragments; ++i) {
         m_.load_matrices(x[i], x_base + x_place(x_row + x_matrix_row(i, lane), 2 * k + x_matrix_chunk(lane)));
       }
       LPCM_UNROLL
@@ -129,7 +137,7 @@ class Pipeline {
         y[j + 1][1] = pair[3];
       }
       LPCM_UNROLL
-      for (int i = 0; i < kFragments; ++i) {
+      for (int i = 0; i < C::kFragments; ++i) {
         LPCM_UNROLL
         for (int j = 0; j < C::kPieces; ++j) m_.template multiply<typename C::Format>(out.value[i][j], x[i], y[j]);
       }

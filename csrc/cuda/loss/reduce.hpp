@@ -51,37 +51,32 @@ LPCM_HD int fold_start(int thread) {
   return start;
 }
 
-// A warp's part of the rows: value [2 i + h] of every lane belongs to fragment_row(i, h, lane). Writes the totals over
+// A warp's part of the rows: value [2 i + h] of every lane belongs to row_in_tile(thread, i, h). Writes the totals over
 // the warp's columns to out[row of the tile].
-template <class Op, class M>
-LPCM_BODY void fold_rows(M& m, float (&rows)[2 * kFragments], float* out) {
-  const int thread = m.thread(), lane = thread & 31, warp = thread >> 5;
-  fold_lanes<Op, 2 * kFragments, 2, 1>(m, rows);
-  const int start = fold_start<2 * kFragments, 2, 1>(thread);
+template <class Op, class C, class M>
+LPCM_BODY void fold_rows(M& m, float (&rows)[2 * C::kFragments], float* out) {
+  fold_lanes<Op, 2 * C::kFragments, 2, 1>(m, rows);
+  const int start = fold_start<2 * C::kFragments, 2, 1>(m.thread());
   LPCM_UNROLL
-  for (int i = 0; i < 2 * kFragments / 4; ++i) {
-    out[(warp >> 1) * 64 + fragment_row((start + i) >> 1, (start + i) & 1, lane)] = rows[i];
+  for (int i = 0; i < 2 * C::kFragments / 4; ++i) {
+    out[row_in_tile<C>(m.thread(), (start + i) >> 1, (start + i) & 1)] = rows[i];
   }
 }
 
-// Value [2 j + e] of every lane belongs to column_of(j, 2 (lane % 4) + e) of the warp's columns.
+// Value [v] of every lane belongs to column_in_tile(thread, v).
 template <class Op, class C, class M>
 LPCM_BODY void fold_columns(M& m, float (&columns)[2 * C::kPieces], float* out) {
-  const int thread = m.thread(), lane = thread & 31, warp = thread >> 5;
   fold_lanes<Op, 2 * C::kPieces, 16, 4>(m, columns);
-  const int start = fold_start<2 * C::kPieces, 16, 4>(thread);
+  const int start = fold_start<2 * C::kPieces, 16, 4>(m.thread());
   LPCM_UNROLL
-  for (int i = 0; i < 2 * C::kPieces / 8; ++i) {
-    const int v = start + i;
-    out[(warp & 1) * (C::kColumns / 2) + column_of(v >> 1, 2 * (lane & 3) + (v & 1))] = columns[i];
-  }
+  for (int i = 0; i < 2 * C::kPieces / 8; ++i) out[column_in_tile<C>(m.thread(), start + i)] = columns[i];
 }
 
-// Shared memory beside the stages: for every kind of sum two halves of rows (one a warp column) and of columns.
-inline constexpr int kRowSums = 2, kColumnSums = 1;
+// Shared memory beside the stages: for every kind of sum the parts of the warps that share a row, and a column.
+inline constexpr int kRowSums = 2;
 struct Scratch {
   float rows[kRowSums][2][kTileRows];
-  float columns[kColumnSums][2][kMaxColumns];
+  float columns[4][kMaxColumns];
 };
 
 }  // namespace lpcm::cuda

@@ -13,10 +13,16 @@ LPCM_BODY void store_partials(M& m, const Range& r, const Tile& t, int kind, boo
   const auto combine = [&](float a, float b) { return largest ? Largest::combine(a, b) : a + b; };
   const std::int64_t row = t.row - r.row + at, column = t.column - r.column + at;
   if (row_partial != nullptr && row < r.rows) {
-    row_partial[t.tile_column * r.rows + row] = combine(s.rows[kind][0][at], s.rows[kind][1][at]);
+    float total = s.rows[kind][0][at];
+    LPCM_UNROLL
+    for (int part = 1; part < C::kRowParts; ++part) total = combine(total, s.rows[kind][part][at]);
+    row_partial[t.tile_column * r.rows + row] = total;
   }
   if (column_partial != nullptr && at < C::kColumns && column < r.columns) {
-    column_partial[t.tile_row * r.columns + column] = combine(s.columns[0][0][at], s.columns[0][1][at]);
+    float total = s.columns[0][at];
+    LPCM_UNROLL
+    for (int part = 1; part < C::kColumnParts; ++part) total = combine(total, s.columns[part][at]);
+    column_partial[t.tile_row * r.columns + column] = total;
   }
 }
 
@@ -24,11 +30,11 @@ LPCM_BODY void store_partials(M& m, const Range& r, const Tile& t, int kind, boo
 template <class C, class M>
 LPCM_BODY void sum_whole_tile(M& m, const SumPass& p, const Accumulators<C>& acc) {
   const float alpha = p.products.scalars->alpha, constant = p.products.scalars->constant;
-  float rows[2 * kFragments], columns[2 * C::kPieces];
+  float rows[2 * C::kFragments], columns[2 * C::kPieces];
   LPCM_UNROLL
   for (int v = 0; v < 2 * C::kPieces; ++v) columns[v] = 0.0F;
   LPCM_UNROLL
-  for (int r = 0; r < 2 * kFragments; ++r) {
+  for (int r = 0; r < 2 * C::kFragments; ++r) {
     float sum = 0.0F;
     LPCM_UNROLL
     for (int v = 0; v < 2 * C::kPieces; ++v) {
@@ -39,8 +45,8 @@ LPCM_BODY void sum_whole_tile(M& m, const SumPass& p, const Accumulators<C>& acc
     rows[r] = sum;
   }
   const int warp = m.thread() >> 5;
-  fold_rows<Add>(m, rows, m.scratch().rows[0][warp & 1]);
-  if (p.column_partial != nullptr) fold_columns<Add, C>(m, columns, m.scratch().columns[0][warp >> 1]);
+  fold_rows<Add, C>(m, rows, m.scratch().rows[0][C::row_part(warp)]);
+  if (p.column_partial != nullptr) fold_columns<Add, C>(m, columns, m.scratch().columns[C::column_part(warp)]);
 }
 
 // Any tile, any kind of sum.
@@ -49,20 +55,15 @@ LPCM_BODY void sum_tile(M& m, const SumPass& p, const Tile& t, const Accumulator
   using Op = std::conditional_t<kSum == Sum::maxima, Largest, Add>;
   const Products& q = p.products;
   const float alpha = q.scalars->alpha, constant = q.scalars->constant;
-  const int thread = m.thread(), lane = thread & 31, warp = thread >> 5, column0 = (warp & 1) * (C::kColumns / 2);
+  const int thread = m.thread(), warp = thread >> 5;
   const Window window{static_cast<int>(smaller<std::int64_t>(kTileRows, q.range.row + q.range.rows - t.row)),
                       static_cast<int>(smaller<std::int64_t>(C::kColumns, q.range.column + q.range.columns - t.column))};
-  float rows[2 * kFragments], columns[2 * C::kPieces], column_term[2 * C::kPieces], column_shift[2 * C::kPieces];
+  float rows[2 * C::kFragments], columns[2 * C::kPieces];
   LPCM_UNROLL
-  for (int v = 0; v < 2 * C::kPieces; ++v) {
-    const int column = column0 + column_of(v >> 1, 2 * (lane & 3) + (v & 1));
-    columns[v] = Op::kStart;
-    column_term[v] = q.column_term != nullptr && column < window.columns ? q.column_term[t.column + column] : 0.0F;
-    column_shift[v] = kSum == Sum::shifted && p.column_shift != nullptr && column < window.columns ? p.column_shift[t.column + column] : 0.0F;
-  }
+  for (int v = 0; v < 2 * C::kPieces; ++v) columns[v] = Op::kStart;
   LPCM_UNROLL
-  for (int r = 0; r < 2 * kFragments; ++r) {
-    const int row = (warp >> 1) * 64 + fragment_row(r >> 1, r & 1, lane);
+  for (int r = 0; r < 2 * C::kFragments; ++r) {
+    const int row = row_in_tile<C>(thread, r >> 1, r & 1);
     const bool inside = row < window.rows;
     const int hole = hole_of(q, t, t.row + row, C::kColumns), first = first_of(q, t, t.row + row, C::kColumns);
     const float row_term = q.row_term != nullptr && inside ? q.row_term[t.row + row] : 0.0F;
@@ -70,23 +71,25 @@ LPCM_BODY void sum_tile(M& m, const SumPass& p, const Tile& t, const Accumulator
     float sum = Op::kStart;
     LPCM_UNROLL
     for (int v = 0; v < 2 * C::kPieces; ++v) {
-      const int column = column0 + column_of(v >> 1, 2 * (lane & 3) + (v & 1));
-      const bool counts = window.counts(row, column, hole, first);
-      const float value = fmaf(acc.value[r >> 1][v >> 1][2 * (r & 1) + (v & 1)], alpha, constant + (row_term + column_term[v]));
+      const int column = column_in_tile<C>(thread, v);
+      const bool counts = window.counts(row, column, hole, first), across = column < window.columns;
+      // read again for every row: registers are dearer here than the cache
+      const float column_term = q.column_term != nullptr && across ? q.column_term[t.column + column] : 0.0F;
+      const float value = fmaf(acc.value[r >> 1][v >> 1][2 * (r & 1) + (v & 1)], alpha, constant + (row_term + column_term));
       float by_row = value, by_column = value;
       if constexpr (kSum == Sum::window) by_row = by_column = exp2_fast(value);
       if constexpr (kSum == Sum::softplus) by_row = by_column = softplus_base2(value);
       if constexpr (kSum == Sum::shifted) {
         by_row = exp2_fast(value - row_shift);
-        by_column = exp2_fast(value - column_shift[v]);
+        by_column = p.column_shift != nullptr && across ? exp2_fast(value - p.column_shift[t.column + column]) : 0.0F;
       }
       sum = Op::combine(sum, counts ? by_row : Op::kStart);
       columns[v] = Op::combine(columns[v], counts ? by_column : Op::kStart);
     }
     rows[r] = sum;
   }
-  fold_rows<Op>(m, rows, m.scratch().rows[0][warp & 1]);
-  if (p.column_partial != nullptr) fold_columns<Op, C>(m, columns, m.scratch().columns[0][warp >> 1]);
+  fold_rows<Op, C>(m, rows, m.scratch().rows[0][C::row_part(warp)]);
+  if (p.column_partial != nullptr) fold_columns<Op, C>(m, columns, m.scratch().columns[C::column_part(warp)]);
 }
 
 enum class Heat { hot, cold };  // hot: Sum::window only, with the short way for whole tiles

@@ -1,4 +1,4 @@
-// The two passes over tiles of products, as kernels of one configuration. Each of the three units tensor_*.cu makes one.
+// The two passes over tiles of products, as kernels of one configuration. Each of the units tensor_*.cu makes one.
 #pragma once
 
 #include "gpu.cuh"
@@ -40,6 +40,11 @@ void launch_pass(void (*kernel)(Pass), Pass pass, cudaStream_t stream) {
 template <class C>
 void launch_sums(const SumPass& pass, cudaStream_t stream) {
   launch_pass<C>(pass.sum == Sum::window ? hot_sums<C> : cold_sums<C>, pass, stream);
+}
+template <class C>
+void launch_hot_sums(const SumPass& pass, cudaStream_t stream) {
+  if (pass.sum != Sum::window) throw std::logic_error("the group instruction has the window's sums alone");
+  launch_pass<C>(hot_sums<C>, pass, stream);
 }
 template <class C>
 void launch_weigh(const WeighPass& pass, cudaStream_t stream) {

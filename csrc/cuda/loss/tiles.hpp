@@ -1,9 +1,11 @@
 // Where things are: tiles in the matrix, 16-byte pieces in shared memory, fragments in registers.
 // Pure arithmetic, the same on host and device; tests hold every map against the definition of the instructions.
 //
-// A block of 128 threads is 2 x 2 warps. A warp owns 64 rows and half of the tile's columns: 4 x J products of 16 x 8,
-// each thread four values of every one (mma.m16n8k16, PTX ISA "Matrix Fragments for mma.m16n8k16"):
-//   value v of fragment (i, j):  row = 16 i + 8 (v / 2) + lane / 4,  column = column_of(j, 2 (lane % 4) + v % 2)
+// A block is 128 threads. A thread has four values of every fragment of 16 x 8 logits of its warp, in the order of both
+// instructions (PTX ISA, "Matrix Fragments for mma.m16n8k16" and "Register Fragments for wgmma.mma_async.m64nNk16"):
+//   value v of fragment (i, j):  row = row of fragment i + 8 (v / 2) + lane / 4,  column = column_of(j, 2 (lane % 4) + v % 2)
+// mma: 2 x 2 warps, each with 64 rows and half of the columns. wgmma: four warps, each with 16 of every 64 rows and all
+// columns.
 // Which column of y stands in which place of an 8-wide fragment is ours to choose. This choice gives a thread eight
 // neighbouring columns over four fragments, so that it stores 16 bytes at once and four threads fill two sectors.
 #pragma once
@@ -17,18 +19,37 @@ inline constexpr int kThreads = 128;
 inline constexpr int kTileRows = 128;
 inline constexpr int kDepth = 64;       // features of one stage of the pipeline: a row of 128 bytes
 inline constexpr int kRowBytes = 128;
-inline constexpr int kFragments = 4;    // of 16 rows in a warp
 inline constexpr int kMaxColumns = 128; // of a tile
 
-// What a kernel multiplies: format, number of planes, columns of a tile.
+// How fragments lie in a tile of kColumns columns, and where pieces lie in a stage, for each instruction.
+template <int kColumns>
+struct MmaTiles {
+  static constexpr bool kGroup = false;
+  static constexpr int kFragments = 4, kPieces = kColumns / 16;  // of 16 rows and of 8 columns in a warp
+  static constexpr int kRowParts = 2, kColumnParts = 2;          // warps that share a row, a column
+  LPCM_HD static int row0(int warp, int fragment) { return (warp >> 1) * 64 + fragment * 16; }
+  LPCM_HD static int column0(int warp) { return (warp & 1) * (kColumns / 2); }
+  LPCM_HD static int row_part(int warp) { return warp & 1; }
+  LPCM_HD static int column_part(int warp) { return warp >> 1; }
+};
+struct WgmmaTiles {
+  static constexpr bool kGroup = true;
+  static constexpr int kFragments = 2, kPieces = 16;
+  static constexpr int kRowParts = 1, kColumnParts = 4;
+  LPCM_HD static int row0(int warp, int fragment) { return fragment * 64 + warp * 16; }
+  LPCM_HD static int column0(int) { return 0; }
+  LPCM_HD static int row_part(int) { return 0; }
+  LPCM_HD static int column_part(int warp) { return warp; }
+};
+
+// What a kernel multiplies: format, number of planes, columns of a tile, and the instruction's way of dividing it.
 // Tensor cores round their running sums towards zero. `kPromoted` adds each stage's products to an accumulator of their
 // own in ordinary fp32, which keeps the error of a long sum at that of fp32; it needs the registers of half a tile.
-template <class F, int kPlaneCount, int kColumnCount, bool kPromote>
-struct Config {
+template <class F, int kPlaneCount, int kColumnCount, bool kPromote, class T = MmaTiles<kColumnCount>>
+struct Config : T {
   using Format = F;
   static constexpr int kPlanes = kPlaneCount;
   static constexpr int kColumns = kColumnCount;
-  static constexpr int kPieces = kColumns / 16;  // J: fragments of 8 columns in a warp
   static constexpr bool kPromoted = kPromote;
   static constexpr int kPairs = kPlanes == 1 ? 1 : 3;
   static constexpr int kStageBytes = (kTileRows + kColumns) * kRowBytes;
@@ -37,6 +58,8 @@ struct Config {
 using ConfigBf16 = Config<Bf16, 1, 128, false>;
 using ConfigFp16 = Config<Fp16, 1, 128, false>;
 using ConfigFp32 = Config<Fp16, 2, 64, true>;  // fp32 as two parts of 11 bits: hi lo + lo hi + hi hi
+using ConfigBf16Wgmma = Config<Bf16, 1, 128, false, WgmmaTiles>;  // Hopper alone
+using ConfigFp16Wgmma = Config<Fp16, 1, 128, false, WgmmaTiles>;
 
 // Which plane of x and of y a pair multiplies; the small products come first.
 LPCM_HD int plane_of_x(int pairs, int pair) { return pairs == 3 && pair == 1 ? 1 : 0; }
@@ -58,7 +81,24 @@ LPCM_HD int x_matrix_chunk(int lane) { return lane >> 4; }
 LPCM_HD int y_matrix_row(int piece, int lane) { return column_of(piece + (lane >> 4), lane & 7); }
 LPCM_HD int y_matrix_chunk(int lane) { return (lane >> 3) & 1; }
 
-LPCM_HD int fragment_row(int fragment, int half, int lane) { return fragment * 16 + half * 8 + (lane >> 2); }
+// wgmma reads a stage by itself: rows of 128 bytes in its 128-byte swizzle, which is that of x. Its columns are put in
+// place when y is copied: row n of the stage is this column of the tile.
+LPCM_HD int y_source(int place) { return column_of(place >> 3, place & 7); }
+
+// Shared-memory matrix descriptor of PTX for such rows (K-major, groups of eight rows 1024 bytes apart), from the address
+// of its first row, which is a multiple of 1024, moved by 32 bytes for every 16 features.
+LPCM_HD std::uint64_t wgmma_descriptor(std::uint32_t address) {
+  return static_cast<std::uint64_t>((address & 0x3ffffU) >> 4) | std::uint64_t{1} << 16 | std::uint64_t{1024 >> 4} << 32 | std::uint64_t{1} << 62;
+}
+
+template <class C>
+LPCM_HD int row_in_tile(int thread, int fragment, int half) {
+  return C::row0(thread >> 5, fragment) + half * 8 + ((thread & 31) >> 2);
+}
+template <class C>
+LPCM_HD int column_in_tile(int thread, int v) {  // v: 2 j + e
+  return C::column0(thread >> 5) + column_of(v >> 1, 2 * (thread & 3) + (v & 1));
+}
 
 struct Tile {
   std::int64_t row, column;  // where it starts in the matrix

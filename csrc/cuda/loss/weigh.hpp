@@ -24,18 +24,18 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
   using Format = typename C::Format;
   const Products& q = p.products;
   const float alpha = q.scalars->alpha, constant = q.scalars->constant;
-  const int thread = m.thread(), lane = thread & 31, warp = thread >> 5, column0 = (warp & 1) * (C::kColumns / 2);
+  const int thread = m.thread(), warp = thread >> 5;
   const Window window{static_cast<int>(smaller<std::int64_t>(kTileRows, q.range.row + q.range.rows - t.row)),
                       static_cast<int>(smaller<std::int64_t>(C::kColumns, q.range.column + q.range.columns - t.column))};
-  float b[2 * C::kPieces], column_sum[2 * C::kPieces], rows[2 * kFragments], products[2 * kFragments];
+  float b[2 * C::kPieces], column_sum[2 * C::kPieces], rows[2 * C::kFragments], products[2 * C::kFragments];
   LPCM_UNROLL
   for (int v = 0; v < 2 * C::kPieces; ++v) {
-    if constexpr (kWhole) b[v] = p.b[t.column + column0 + column_of(v >> 1, 2 * (lane & 3) + (v & 1))];
+    if constexpr (kWhole) b[v] = p.b[t.column + column_in_tile<C>(thread, v)];
     column_sum[v] = 0.0F;
   }
   LPCM_UNROLL
-  for (int r = 0; r < 2 * kFragments; ++r) {
-    const int row = (warp >> 1) * 64 + fragment_row(r >> 1, r & 1, lane);
+  for (int r = 0; r < 2 * C::kFragments; ++r) {
+    const int row = row_in_tile<C>(thread, r >> 1, r & 1);
     const bool inside = kWhole || row < window.rows;
     const float a = inside ? p.a[t.row + row] : 0.0F;
     int hole = -1, first = 0;
@@ -61,7 +61,7 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
           if constexpr (kWhole) {
             w = exp2_fast(fmaf(product, alpha, constant)) * (a + b[v]);
           } else {
-            const int column = column0 + column_of(v >> 1, 2 * (lane & 3) + (v & 1));
+            const int column = column_in_tile<C>(thread, v);
             const bool across = column < window.columns;
             // read again for every row: registers are dearer here than the cache
             const float bv = across ? p.b[t.column + column] : 0.0F;
@@ -96,8 +96,8 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
         }
       }
       if (p.weights != nullptr) {
-        const std::int64_t at = (t.row - q.range.row + row) * p.stride + t.column - q.range.column + column0 +
-                                column_of(group, 2 * (lane & 3));
+        const std::int64_t at = (t.row - q.range.row + row) * p.stride + t.column - q.range.column +
+                                column_in_tile<C>(thread, 2 * group);
         LPCM_UNROLL
         for (int plane = 0; plane < C::kPlanes; ++plane) m.store16(p.weights + plane * p.plane + at, packed[plane]);
       }
@@ -105,9 +105,9 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
     rows[r] = row_sum;
     products[r] = product_sum;
   }
-  if (!kWhole && p.row_weight != nullptr) fold_rows<Add>(m, rows, m.scratch().rows[0][warp & 1]);
-  if (p.row_product != nullptr) fold_rows<Add>(m, products, m.scratch().rows[1][warp & 1]);
-  if (!kWhole && p.column_weight != nullptr) fold_columns<Add, C>(m, column_sum, m.scratch().columns[0][warp >> 1]);
+  if (!kWhole && p.row_weight != nullptr) fold_rows<Add, C>(m, rows, m.scratch().rows[0][C::row_part(warp)]);
+  if (p.row_product != nullptr) fold_rows<Add, C>(m, products, m.scratch().rows[1][C::row_part(warp)]);
+  if (!kWhole && p.column_weight != nullptr) fold_columns<Add, C>(m, column_sum, m.scratch().columns[C::column_part(warp)]);
 }
 
 template <class C, class M>
