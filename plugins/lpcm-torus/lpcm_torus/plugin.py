@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lpcm.plugin import GeometryRecord, Param, hookimpl
+from lpcm.plugin.hookspecs import hookimpl
+from lpcm.plugin.records import GeometryRecord, Param
 
 LPCM_API = (1, 0)
 
