@@ -278,6 +278,9 @@ class Geometry(Protocol):
         similarity: what the contrastive loss uses there: ``"dot"``, ``"l1"``, ``"sqeuclidean"`` or ``"lp"``.
         identifies: what a contrastive optimum recovers: ``"orthogonal"``, ``"permutation"``, ``"linear"`` or
             ``"nothing"``.
+
+    Where the similarity is ``"lp"`` it also has ``p``, the exponent, 1 or more. It may have ``matched_scale``, the
+    logit scale at which the loss's model of a partner is the conditional itself; ``None`` where none is.
     """
 
     dim: int
