@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from lpcm.errors import DataError, SealError
 from lpcm.keys import Key
@@ -18,6 +19,7 @@ from lpcm.store.digest import digest_of
 from lpcm.study.features import Features, Side
 from lpcm.study.pictures import thumbnails
 from lpcm.study.seal import Seal
+from lpcm.tasks.threads import blas_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,7 +121,9 @@ class CellBench:
 
         def make() -> Disentangler:
             made: Disentangler = maker.attribute(random_state=key.random_state(), **merged)
-            return made.fit(rows)
+            # Iterations on small matrices lose much to threads that wait for each other on a busy machine.
+            with threadpool_limits(blas_threads(rows.size * rows.shape[1]), user_api="blas"):
+                return made.fit(rows)
 
         return self._features.disentangler(address, make)
 

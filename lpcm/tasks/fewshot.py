@@ -27,6 +27,7 @@ from lpcm.store.digest import file_digest
 from lpcm.tasks.protocols import PROTOCOLS, FitOn, Rules
 from lpcm.tasks.published_rule import SelectionRows, selection_rows
 from lpcm.tasks.rows import Rows, ValSource, draw_rows
+from lpcm.tasks.threads import blas_threads
 
 SHOTS = (1, 2, 4, 8, 16)
 SEEDS = (0, 1, 2, 3, 4)
@@ -108,7 +109,7 @@ class FewShot:
                 "its captions or factors may serve another task: retrieval or disentanglement",
             )
         train = bench.block("train").features
-        with threadpool_limits(_threads(train.size * len(bench.classes)), user_api="blas"):
+        with threadpool_limits(blas_threads(train.size * len(bench.classes)), user_api="blas"):
             if axes["shots"] == 0:
                 return self._fit_reference(bench)
             return self._fit_shots(bench, axes)
@@ -240,20 +241,11 @@ class FittedFewShot:
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         """Predicted label of each row, (n, d) -> (n,)."""
-        with threadpool_limits(_threads(features.size), user_api="blas"):
+        with threadpool_limits(blas_threads(features.size), user_api="blas"):
             if self._disentangler is not None:
                 features = self._disentangler.transform(features)
             predicted: NDArray[np.int64] = self._adapter.logits(features).argmax(1).astype(np.int64)
             return predicted
-
-
-def _threads(products: int) -> int | None:
-    """BLAS threads for a problem of so many products; ``None`` is as many as there are.
-
-    Below a thousand million, one: the row then has the same bits on any number of cores, and matrices this
-    small gain nothing from more, but lose much on a machine that does other work.
-    """
-    return 1 if products < 1_000_000_000 else None
 
 
 def _labelled(disentangler: Disentangler, block: Block) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
