@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lpcm.errors import UsageError
+from lpcm.errors import UsageError, nearest
+from lpcm.geometries.extents import Extent
 from lpcm.plugin.contracts import Geometry, Laboratory, Metric
 from lpcm.plugin.truth import Finding, Score
 from lpcm.theory.generative import GenerativeModel, Pairs
@@ -21,9 +22,11 @@ from lpcm.theory.published import NORMAL_LATENT, is_normal, promise, reported, t
 from lpcm.theory.recipe import Recipe, preset
 from lpcm.theory.supervised import supervised
 from lpcm.theory.training import Temperature, Trained, train
+from lpcm.theory.unconfined import Unconfined
 
 DEFAULT_GEOMETRY = "sphere"
 _SWEPT = ("codes", "temperature", "misaligned", "dependence")
+_HEADS = ("space", "free")
 _SELECTION = "settings are the preset's; of the turns the one of lowest loss; no latent is looked at"
 
 
@@ -38,6 +41,7 @@ class Identifiability:
         temperature: ``learned``, or factors on the scale that the theory asks for.
         misaligned: shares of pairs whose text belongs to another image.
         dependence: correlations of the latents' normal copula.
+        head: ``space`` confines codes to the geometry, ``free`` lets them be anywhere in R^d.
         condition: of each layer of the mixings.
         layers: of the mixings.
         steps, batch: instead of the preset's.
@@ -58,6 +62,7 @@ class Identifiability:
         temperature: Any = "learned",
         misaligned: Any = 0.0,
         dependence: Any = 0.0,
+        head: str = "space",
         condition: float = 3.0,
         layers: int = 3,
         steps: int | None = None,
@@ -68,6 +73,11 @@ class Identifiability:
             raise UsageError(f"identifiability.dim is {dim}: expected 1 or more latents")
         self._dim, self._m, self._condition, self._layers = dim, m, condition, layers
         self._preset, self._baselines = preset, baselines
+        if head not in _HEADS:
+            raise UsageError(
+                f"identifiability.head is {head!r}: expected {' or '.join(_HEADS)}", nearest(head, _HEADS)
+            )
+        self._head = head
         self._recipe = _recipe(preset, dim, steps, batch)
         given = {
             "codes": codes,
@@ -93,6 +103,8 @@ class Identifiability:
         truth = laboratory.geometry(self._dim, **laws)
         width = swept["codes"] or self._dim
         space = truth if width == self._dim else laboratory.geometry(width, **laws)
+        if self._head == "free":
+            space = Unconfined(space)
         temperature = Temperature.parse(swept["temperature"], truth)
         model = GenerativeModel.make(
             laboratory.key.fold("model"),
@@ -117,6 +129,14 @@ class Identifiability:
             progress=laboratory.progress,
         )
         return self._finding(laboratory, truth, name, metric, model, test, trained, swept)
+
+    def _is_bent(self, swept: Mapping[str, Any]) -> bool:
+        """Whether a setting leaves what the paper's table speaks of."""
+        return (
+            bool(swept["codes"] or swept["misaligned"] or swept["dependence"])
+            or self._head != _HEADS[0]
+            or swept["temperature"] not in ("learned", 1, "1")
+        )
 
     def _finding(
         self,
@@ -155,7 +175,7 @@ class Identifiability:
                 "image": value_of(r2, test.m_x, codes["image"]),
                 "text": value_of(r2, test.m_t, codes["text"]),
             }
-        if (known := reported(truth, name)) is not None and not _bent(swept):
+        if (known := reported(truth, name)) is not None and not self._is_bent(swept):
             details["paper"] = {"low": known.low, "high": known.high, "said": known.said}
         score = Score(
             metric=name,
@@ -170,7 +190,7 @@ class Identifiability:
             n=len(test.x),
             facts=self._facts(truth, trained, model, swept),
             selection=_SELECTION,
-            warnings=_warnings(truth, trained, swept),
+            warnings=_warnings(truth, trained, self._is_bent(swept)),
         )
 
     def _facts(
@@ -185,6 +205,7 @@ class Identifiability:
             "dim": self._dim,
             "m": self._m,
             **swept,
+            "head": self._head,
             "preset": self._preset,
             "steps": recipe.steps,
             "batch": recipe.batch,
@@ -227,27 +248,19 @@ def _several(name: str, value: Any) -> tuple[Any, ...]:
     return values
 
 
-def _bent(swept: Mapping[str, Any]) -> bool:
-    """Whether a setting leaves what the paper's table speaks of."""
-    return bool(swept["codes"] or swept["misaligned"] or swept["dependence"]) or swept["temperature"] not in (
-        "learned",
-        1,
-        "1",
-    )
-
-
-def _warnings(truth: Geometry, trained: Trained, swept: Mapping[str, Any]) -> tuple[str, ...]:
+def _warnings(truth: Geometry, trained: Trained, bent: bool) -> tuple[str, ...]:
     said = []
     if truth.identifies == "nothing":
         said.append("no theorem covers this row: an assumption is violated on purpose")
     if is_normal(truth):
         said.append(NORMAL_LATENT)
-    if _bent(swept):
+    if bent:
         said.append(
-            "a setting leaves the assumptions of the theorem: codes, temperature, misaligned or dependence"
+            "a setting leaves the assumptions of the theorem: codes, temperature, misaligned, dependence or head"
         )
     matched = getattr(truth, "matched_scale", None)
-    if truth.identifies == "orthogonal" and matched and not 0.5 < trained.scale / matched < 2:
+    fixed = getattr(truth, "extent", None) == Extent.FIXED  # where it is learnt, scale and extent trade
+    if fixed and matched and truth.identifies == "orthogonal" and not 0.5 < trained.scale / matched < 2:
         said.append(
             f"the scale ended at {trained.scale:.3g}, the theory's is {matched:.3g}: training is not at its end"
         )

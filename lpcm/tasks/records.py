@@ -222,6 +222,12 @@ RECORDS: tuple[TaskRecord, ...] = (
                 default=0.0,
                 type=tuple,
             ),
+            Param(
+                name="head",
+                help="space confines codes to the geometry, free lets them be anywhere",
+                default="space",
+                choices=("space", "free"),
+            ),
             Param(name="condition", help="of each layer of the mixings", default=3.0, type=float),
             Param(name="layers", help="of the mixings; 1 is a linear one", default=3, type=int),
             Param(name="steps", help="instead of the preset's", type=int),
