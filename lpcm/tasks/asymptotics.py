@@ -38,6 +38,8 @@ _OUT_OF_REACH = 24
 class Asymptotics:
     """L - 2 log N against its limit, over geometry x laws x seed.
 
+    The score is the gap at the most pairs, as a share of the limit's size: 0 is right. Nats are in the details.
+
     Args:
         preset: ``full`` goes to 2^17 pairs, ``quick`` to 2^10.
         dim: d, width of the latents.
@@ -78,6 +80,10 @@ class Asymptotics:
         laws = {name: axes[name] for name in ("marginal", "conditional") if name in axes}
         space = laboratory.geometry(self._dim, **laws)
         scale = Temperature.parse(self._temperature, space).scale
+        if scale == 0:
+            raise UsageError(
+                "the limit is 0 where partners share nothing", "give a conditional with concentration"
+            )
         goal = limit(space, scale, laboratory.key.fold("limit"), self._inner)
         marks, last = [], np.empty(0)
         for place, n in enumerate(self._sizes):
@@ -90,9 +96,9 @@ class Asymptotics:
         resolved = [m for m in marks if m.low > 0 or m.high < 0]
         score = Score(
             metric="gap",
-            value=marks[-1].value,
-            draws=_draws(last, goal, laboratory.key.fold("draws")),
-            null={"unpaired": float(strangers.mean()) - goal.value},
+            value=marks[-1].value / abs(goal.value),
+            draws=_draws(last, goal, laboratory.key.fold("draws")) / abs(goal.value),
+            null={"unpaired": (float(strangers.mean()) - goal.value) / abs(goal.value)},
             details={
                 "gaps": [{"n": m.n, "gap": m.value, "low": m.low, "high": m.high} for m in marks],
                 "slope": _slope(resolved),

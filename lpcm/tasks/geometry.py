@@ -17,10 +17,14 @@ from lpcm.errors import DataError, UsageError
 from lpcm.keys import Key
 from lpcm.plugin.contracts import Bench
 from lpcm.plugin.truth import Score, Truth
-from lpcm.theory.advice import Evidence, advise
+from lpcm.theory.advice import SIGMAS, Evidence, advise
 from lpcm.theory.shape import Measure, kurtosis, pairs_of, rotated_kurtosis, shape_of
 
 SEEDS = (0,)
+
+LEVEL = 0.99
+"""Share of components of random rotations that a component must be further from normal than, to count as an axis."""
+
 _DRAWS = 200
 _LEAST_ROWS = 20
 _MOST_COMPONENTS = 64
@@ -29,8 +33,9 @@ _MOST_COMPONENTS = 64
 class GeometryTask:
     """Measures of features and a recommendation, over encoder x dataset x seed.
 
-    The score is the mean |excess kurtosis| of ICA components on the test side, which they were not fitted on; its null
-    is the same for random rotations of them. All other measures are of the training side.
+    The score is the share of ICA components that are further from normal than ``LEVEL`` of randomly rotated ones, by
+    |excess kurtosis| on the test side, which they were not fitted on; its null is the same share of other rotations.
+    All other measures are of the training side.
 
     Args:
         components: k of the ICA; 0 takes min(64, d, n / 10).
@@ -114,19 +119,21 @@ class FittedGeometry:
             )
         each = kurtosis(codes)
         rotations = rotated_kurtosis(codes, self._key)
+        half = len(rotations) // 2
+        limit = float(np.quantile(rotations[:half], LEVEL))
         sphericity = self._measures["sphericity"]
         evidence = Evidence(
             norm_spread=self._measures["norm_spread"].value,
             sphericity=sphericity.value / (sphericity.null or 1.0),
             kurtosis=float(each.mean()),
-            rotations=float(rotations.max()),
+            rotations=float(rotations.mean() + SIGMAS * rotations.mean(1).std()),
         )
         advice = advise(evidence)
         return Score(
-            metric="kurtosis",
-            value=evidence.kurtosis,
-            draws=self._draws(codes),
-            null={"rotation": float(rotations.mean())},
+            metric="axes",
+            value=float((each > limit).mean()),
+            draws=self._draws(codes, limit),
+            null={"rotation": float((rotations[half:] > limit).mean())},
             details={
                 "recommendation": advice.pipeline.value,
                 "because": advice.sentence,
@@ -134,19 +141,22 @@ class FittedGeometry:
                     "norm_spread": evidence.norm_spread,
                     "sphericity_of_null": evidence.sphericity,
                     "kurtosis": evidence.kurtosis,
-                    "largest_rotation": evidence.rotations,
+                    "rotations_reach": evidence.rotations,
                 },
                 "kurtosis_quartiles": [float(q) for q in np.quantile(each, (0.25, 0.5, 0.75))],
             },
         )
 
-    def _draws(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _draws(self, codes: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
         """Bootstrap of the rows, moved so that its mean is the value: a fourth moment of repeats is biased."""
         generator = self._key.fold("draws").generator()
         found = np.array(
-            [kurtosis(codes[generator.integers(0, len(codes), len(codes))]).mean() for _ in range(_DRAWS)]
+            [
+                (kurtosis(codes[generator.integers(0, len(codes), len(codes))]) > limit).mean()
+                for _ in range(_DRAWS)
+            ]
         )
-        return np.asarray(found - found.mean() + kurtosis(codes).mean())
+        return np.asarray(np.clip(found - found.mean() + (kurtosis(codes) > limit).mean(), 0, 1))
 
 
 def _pairs(

@@ -16,6 +16,10 @@ EVEN = 0.5
 """Sphericity, relative to its null, from which variances count as equal: whitening would change little."""
 
 
+SIGMAS = 4
+"""How far above random rotations axes must be: of normal features, one in 30,000 would be by chance."""
+
+
 class Pipeline(str, Enum):
     """What to do with features before a classifier."""
 
@@ -33,7 +37,7 @@ class Evidence:
         norm_spread: standard deviation of norms over their mean.
         sphericity: relative to that of normal features of the same n and d.
         kurtosis: mean |excess kurtosis| of the ICA components on rows that were not fitted on.
-        rotations: the largest that a random rotation of them has.
+        rotations: what random rotations of them reach: mean and ``SIGMAS`` standard deviations.
     """
 
     norm_spread: float

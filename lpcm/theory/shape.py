@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 _PAIRS = 20_000  # random pairs for a mean over pairs: its standard error is below a hundredth of its spread
 _ROWS = 4000  # rows that nearest neighbours are sought among
 _DISCARDED = 0.1  # share of largest ratios that TwoNN leaves out, as its authors do
-_ROTATIONS = 8
+_ROTATIONS = 32
 _NULLS = 8
 
 
@@ -174,11 +174,11 @@ def kurtosis(codes: Array) -> Array:
 
 
 def rotated_kurtosis(codes: Array, key: Key) -> Array:
-    """Mean |excess kurtosis| of the same codes, whitened and turned at random, one a rotation."""
+    """|excess kurtosis| of the same codes, whitened and turned at random, (rotations, k)."""
     values, vectors = np.linalg.eigh(np.cov(codes, rowvar=False).reshape(codes.shape[1], -1))
     white = (codes - codes.mean(0)) @ (vectors / np.sqrt(values.clip(values[-1] * 1e-12)))
     generator = key.fold("rotations").generator()
-    return np.array([kurtosis(white @ haar(codes.shape[1], generator)).mean() for _ in range(_ROTATIONS)])
+    return np.array([kurtosis(white @ haar(codes.shape[1], generator)) for _ in range(_ROTATIONS)])
 
 
 def _random_pairs(n: int, key: Key) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -23,7 +23,8 @@ def test_at_the_most_pairs_the_gap_is_within_its_interval(sphere):
     last = sphere.score.details["gaps"][-1]
     assert last["n"] == sphere.n == 1024
     assert last["low"] <= 0 <= last["high"]
-    assert abs(sphere.score.value) < 0.1 < sphere.score.details["gaps"][0]["gap"]
+    assert abs(last["gap"]) < 0.1 < sphere.score.details["gaps"][0]["gap"]
+    assert sphere.score.value == pytest.approx(last["gap"] / abs(sphere.facts["limit"]["nats"]))
     assert not sphere.warnings
 
 
