@@ -95,7 +95,7 @@ def _quick(dim: int) -> Recipe:
 
 def _full(dim: int) -> Recipe:
     return Recipe(
-        batch=2048, steps=2000, lr=5e-3, shape=Shape((128,) * 3, _ACTIVATION), optimiser=Optimiser.MUON, coarse=0.8
+        batch=2048, steps=6000, lr=5e-3, shape=Shape((128,) * 3, _ACTIVATION), optimiser=Optimiser.MUON, coarse=0.8
     )  # fmt: skip
 
 

@@ -15,16 +15,13 @@ from lpcm.theory.generative import GenerativeModel
 from lpcm.theory.recipe import Entry, Recipe
 from lpcm.theory.schedule import optimisers_of, schedule, step_all
 
-SHARE = 0.25
-"""Steps of the supervised baseline, as a share of the contrastive ones."""
-
 
 def supervised(model: GenerativeModel, recipe: Recipe, key: Key) -> Encoder:
     """Train one encoder of images on squared error to the true latents.
 
     Args:
         model: where pairs come from.
-        recipe: shape, batch, rates; the steps are cut to ``SHARE``.
+        recipe: shape, batch, rates and steps, as for a pair.
         key: where randomness comes from.
     """
     d = model.geometry.dim
@@ -33,7 +30,7 @@ def supervised(model: GenerativeModel, recipe: Recipe, key: Key) -> Encoder:
         entry = Whitening(model.draw(key.fold("entry"), FIT_ENTRY).x)
     encoder = Encoder(entry, model.image.d, d, recipe.shape, FreeHead(d, d), key.fold("weights"))
     optimisers = optimisers_of(recipe, (encoder,), ())
-    steps = max(1, round(SHARE * recipe.steps))
+    steps = recipe.steps
     for step in range(steps):
         pairs = model.draw(key.fold("supervised", step), recipe.batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=step < recipe.coarse * steps):
