@@ -28,7 +28,24 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--ours", action="store_true", help="no baselines")
     p.add_argument("--no-compile", action="store_true", help="no torch.compile among the baselines")
+    p.add_argument(
+        "--losses",
+        metavar="NAME",
+        nargs="+",
+        help='only these, e.g. "lpcm bf16" "open_clip bf16" (default: all)',
+    )
     p.add_argument("--json", action="store_true", help="JSON in place of the table")
+    report = p.add_argument_group(
+        "report", "what is asked of the loss on a CPU, measured; ends with 1 on a miss"
+    )
+    report.add_argument(
+        "--report", action="store_true", help="measure it, --repeats turns a row, and print a Markdown table"
+    )
+    report.add_argument("--rows", metavar="ROW", nargs="+", help="only these rows (default: all)")
+    report.add_argument(
+        "--shrink", metavar="FACTOR", type=_positive, default=1,
+        help="divide every n, to try the command: the verdicts then mean nothing (default: 1)",
+    )  # fmt: skip
     return p
 
 
@@ -42,6 +59,8 @@ def _positive(text: str) -> int:
 def run(argv: Sequence[str] | None = None) -> int:
     """Measure and print; the exit status."""
     arguments = parser().parse_args(argv)
+    if not arguments.report and (arguments.rows or arguments.shrink != 1):
+        parser().error("--rows and --shrink belong to --report")
     import torch
 
     from lpcm import _core
@@ -50,6 +69,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     threads = torch.get_num_threads()
+    if arguments.report:
+        return _report(arguments)
     cpu = _core.cpu()
     machine = {
         "processor": cpu["brand"] or cpu["vendor"],
@@ -65,6 +86,12 @@ def run(argv: Sequence[str] | None = None) -> int:
         },
     }
     found = throughput.contenders(baselines=not arguments.ours, compiled=not arguments.no_compile)
+    if arguments.losses:
+        known = {c.name: c for c in found}
+        unknown = [name for name in arguments.losses if name not in known]
+        if unknown:
+            parser().error(f"{unknown[0]!r} is no loss here: expected some of {', '.join(map(repr, known))}")
+        found = [known[name] for name in arguments.losses]
     rows = []
     for n in arguments.n or (2048, 4096, 8192):
         left_out = [c.name for c in found if not throughput.fits(c, n)]
@@ -96,6 +123,46 @@ def run(argv: Sequence[str] | None = None) -> int:
         "\nTFLOP/s count 8 n m d; x eager is open_clip's time over this one's, same precision, same process."
     )
     return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from lpcm import _core
+    from lpcm.loss import targets
+
+    rows = {t.name: t for t in targets.targets()}
+    for name in arguments.rows or ():
+        if name not in rows:
+            parser().error(f"{name!r} is no row: expected some of {', '.join(rows)}")
+    cpu = _core.cpu()
+    outcomes = []
+    for target in (rows[name] for name in arguments.rows or rows):
+        print(f"lpcm-bench: {target.name}", file=sys.stderr)  # rows take minutes
+        outcomes.append(targets.run(target, turns=arguments.repeats, shrink=arguments.shrink))
+    if arguments.json:
+        print_json(
+            [
+                {
+                    "row": o.target.name,
+                    "n": o.n,
+                    "values": o.values,
+                    "verdict": o.verdict.value,
+                    "needs": o.reason,
+                }
+                for o in outcomes
+            ]
+        )
+    else:
+        trial = (
+            f" A trial at n / {arguments.shrink}: the verdicts mean nothing." if arguments.shrink != 1 else ""
+        )
+        print(
+            f"{cpu['brand'] or cpu['vendor']}, level {_core.active_cpu_level()}, {torch.get_num_threads()} threads, "
+            f"torch {torch.__version__}, d = {targets.D}; a verdict goes by the worst turn.{trial}\n"
+        )
+        print(targets.table(outcomes))
+    return int(any(o.verdict is targets.Verdict.MISS for o in outcomes))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
+import importlib.util
 import statistics
 import time
 import warnings
@@ -79,19 +81,32 @@ def contenders(*, baselines: bool = True, compiled: bool = True) -> list[Contend
             "lpcm bf16", lambda x, y, s: contrastive_loss(x, y, s, precision="bf16"), torch.bfloat16, "bf16"
         ),
     ]
-    if not baselines:
-        return found
+    return found + _baselines(compiled) if baselines else found
+
+
+def _baselines(compiled: bool) -> list[Contender]:
     from open_clip.loss import ClipLoss
 
     eager = ClipLoss()
-    found += [
+    found = [
         Contender("open_clip fp32", eager, torch.float32, "fp32", 24.0),
         Contender("open_clip bf16", lambda x, y, s: eager(x, y, s.to(x.dtype)), torch.bfloat16, "bf16", 12.0),
     ]
     if compiled:
-        fast = torch.compile(ClipLoss())
-        found.append(Contender("open_clip fp32 compiled", fast, torch.float32, "fp32", 24.0))
-    chunked = getattr(F, "linear_cross_entropy", None)
+        # one each: a compiled function keeps what it made for the dtypes that it saw
+        fast: Loss = torch.compile(ClipLoss())
+        low: Loss = torch.compile(ClipLoss())
+        found += [
+            Contender("open_clip fp32 compiled", fast, torch.float32, "fp32", 24.0),
+            Contender(
+                "open_clip bf16 compiled",
+                lambda x, y, s: low(x, y, s.to(x.dtype)),
+                torch.bfloat16,
+                "bf16",
+                12.0,
+            ),
+        ]
+    chunked = getattr(F, "linear_cross_entropy", None)  # torch >= 2.13
     if chunked is not None:
 
         def twice(x: Tensor, y: Tensor, s: Tensor) -> Tensor:
@@ -99,7 +114,18 @@ def contenders(*, baselines: bool = True, compiled: bool = True) -> list[Contend
             return (chunked(s * x, y, labels) + chunked(s * y, x, labels)) / 2  # type: ignore[no-any-return]
 
         found.append(Contender("torch linear_cross_entropy twice", twice, torch.float32, "fp32", 8.0))
+    if importlib.util.find_spec("pykeops") is not None:
+        found.append(Contender("keops fp32", _by_keops, torch.float32, "fp32"))
     return found
+
+
+def _by_keops(x: Tensor, y: Tensor, s: Tensor) -> Tensor:
+    """The symmetric loss from KeOps' two log-sum-exps of a symbolic matrix; its gradients are KeOps' too."""
+    lazy = importlib.import_module("pykeops.torch").LazyTensor  # by name: the package has no types
+    logits = lazy((s * x)[:, None, :]) | lazy(y[None, :, :])
+    rows, columns = (logits.logsumexp(dim=dim).flatten() for dim in (1, 0))
+    loss: Tensor = (rows + columns).mean() / 2 - s * (x * y).sum(-1).mean()
+    return loss
 
 
 def fits(contender: Contender, n: int) -> bool:
@@ -117,15 +143,12 @@ def compare(found: list[Contender], n: int, d: int, repeats: int) -> list[Timing
 
     A contender that fails (a compiler that is missing, say) is left out with a warning that says why.
     """
-    g = torch.Generator().manual_seed(n)
-    x = torch.randn(n, d, generator=g)
-    y = F.normalize(x + torch.randn(n, d, generator=g), dim=-1)
-    x = F.normalize(x, dim=-1)
+    x, y = features(n, d)
     times: dict[str, list[tuple[float, float]]] = {}
     memory: dict[str, int | None] = {}
     for contender in found:  # once, for warmth and for memory
         try:
-            memory[contender.name] = _extra_bytes(contender, x, y)
+            memory[contender.name] = extra_bytes(contender, x, y)
         except Exception as error:  # whatever a baseline raises is its own affair, and is shown
             warnings.warn(f"{contender.name} is left out: {type(error).__name__}: {error}", stacklevel=2)
             continue
@@ -133,7 +156,7 @@ def compare(found: list[Contender], n: int, d: int, repeats: int) -> list[Timing
     for _ in range(repeats):
         for contender in found:
             if contender.name in times:
-                times[contender.name].append(_once(contender, x, y))
+                times[contender.name].append(seconds(contender, x, y))
     median = {name: statistics.median(total for _, total in turns) for name, turns in times.items()}
     threads = torch.get_num_threads()
     peaks = {precision: peak(precision, threads) for precision in {c.precision for c in found}}
@@ -141,8 +164,8 @@ def compare(found: list[Contender], n: int, d: int, repeats: int) -> list[Timing
     for contender in found:
         if contender.name not in times:
             continue
-        seconds = median[contender.name]
-        rate = 8 * n * n * d / seconds
+        took = median[contender.name]
+        rate = 8 * n * n * d / took
         baseline = median.get(f"open_clip {contender.precision}")
         rows.append(
             Timing(
@@ -150,18 +173,31 @@ def compare(found: list[Contender], n: int, d: int, repeats: int) -> list[Timing
                 n=n,
                 d=d,
                 threads=threads,
-                seconds=seconds,
+                seconds=took,
                 forward_seconds=statistics.median(forward for forward, _ in times[contender.name]),
                 extra_bytes=memory[contender.name],
                 tflops=rate / 1e12,
                 peak_fraction=rate / peaks[contender.precision],
-                ratio=None if baseline is None else baseline / seconds,
+                ratio=None if baseline is None else baseline / took,
             )
         )
     return rows
 
 
-def _once(contender: Contender, x: Tensor, y: Tensor) -> tuple[float, float]:
+def features(n: int, d: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    """Two (n, d) towers of unit rows, correlated as trained ones are (cosine 0.7 of a pair); n is their seed."""
+    g = torch.Generator().manual_seed(n)
+    x, y = torch.empty(n, d, dtype=dtype), torch.empty(n, d, dtype=dtype)
+    step = max(1, (1 << 24) // d)  # in slices: in float32 the largest pair would outweigh what is measured
+    for first in range(0, n, step):
+        part = torch.randn(min(step, n - first), d, generator=g)
+        x[first : first + step] = F.normalize(part, dim=-1)
+        y[first : first + step] = F.normalize(part + torch.randn(part.shape, generator=g), dim=-1)
+    return x, y
+
+
+def seconds(contender: Contender, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Wall-clock seconds of one forward pass, and of that with its backward pass."""
     a, b = (t.to(contender.dtype).requires_grad_() for t in (x.detach(), y.detach()))
     s = torch.tensor(14.3, requires_grad=True)
     start = time.perf_counter()
@@ -171,7 +207,7 @@ def _once(contender: Contender, x: Tensor, y: Tensor) -> tuple[float, float]:
     return middle - start, time.perf_counter() - start
 
 
-def _extra_bytes(contender: Contender, x: Tensor, y: Tensor) -> int | None:
+def extra_bytes(contender: Contender, x: Tensor, y: Tensor) -> int | None:
     """Peak of resident memory over one forward and backward, less the two gradients; None where Linux cannot tell."""
     a, b = (t.to(contender.dtype).clone().requires_grad_() for t in (x.detach(), y.detach()))
     s = torch.tensor(14.3, requires_grad=True)
@@ -179,16 +215,25 @@ def _extra_bytes(contender: Contender, x: Tensor, y: Tensor) -> int | None:
     torch.autograd.grad(
         contender.loss(small[0], small[1], s), (*small, s)
     )  # code and pools are not the loss's memory
+    peak_bytes = resident_peak(lambda: torch.autograd.grad(contender.loss(a, b, s), (a, b, s)))
+    if peak_bytes is None:
+        return None
+    before, highest = peak_bytes
+    return max(0, highest - before - 2 * a.numel() * a.element_size())
+
+
+def resident_peak(run: Callable[[], object]) -> tuple[int, int] | None:
+    """Resident bytes of the process before `run` and at their peak during it; None where Linux cannot tell."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
     try:
+        ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")  # starts a new peak
-    except OSError:
-        torch.autograd.grad(contender.loss(a, b, s), (a, b, s))
+    except (AttributeError, OSError):  # another C library, or another system
+        run()
         return None
     before = _status("VmRSS")
-    torch.autograd.grad(contender.loss(a, b, s), (a, b, s))
-    return max(0, _status("VmHWM") - before - 2 * a.numel() * a.element_size())
+    run()
+    return before, _status("VmHWM")
 
 
 def _status(field: str) -> int:

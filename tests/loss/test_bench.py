@@ -38,6 +38,13 @@ def test_table_for_people(capsys):
     assert "open_clip fp32" not in out
 
 
+def test_losses_can_be_chosen(capsys):
+    line = ["--n", "33", "--d", "7", "--repeats", "1", "--threads", "1", "--no-compile", "--json"]
+    assert bench.run([*line, "--losses", "open_clip bf16", "lpcm bf16"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["name"] for row in rows] == ["open_clip bf16", "lpcm bf16"]
+
+
 def test_wrong_sizes_are_refused(capsys):
     with pytest.raises(SystemExit):
         bench.run(["--n", "0"])
