@@ -3,6 +3,9 @@
 #   make test    the whole suite: lint, types, C++ tests, Python tests
 #   make bench   timings, against baselines in the same process
 #   make gpu     on a machine with a GPU and torch, without network: build, tests of the GPU, sanitizer, timings
+#   make amx-report      what is asked of the loss on a CPU, measured five times: a table for the ledger (an hour, quiet)
+#   make loss-cases      100,000 random problems (CASES, SEED) in place of the 2,000 of make test
+#   make loss-valgrind   the core's tests of small problems under valgrind
 #   make dev     an editable install, for working on lpcm itself
 #   make clean   removes .venv and build
 PYTHON ?= python3
@@ -14,7 +17,7 @@ SOURCES := $(shell find lpcm csrc plugins -type f -not -path '*/__pycache__/*' -
 # compiled core.
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test lint core-test bench gpu gpu-run dev clean
+.PHONY: demo test lint core-test bench amx-report loss-cases loss-valgrind gpu gpu-run dev clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -36,6 +39,23 @@ core-test: $(VENV)/.tools
 
 bench: $(VENV)/.installed
 	$(BIN)/pytest benchmarks -s
+
+# Rows that need AMX say so elsewhere. ROWS="fp32 memory" picks some; ROWS=resident is the run of n = 262144.
+amx-report: $(VENV)/.installed
+	$(BIN)/lpcm-bench --report $(if $(ROWS),--rows $(ROWS))
+
+CASES ?= 100000
+SEED ?= 1
+loss-cases: $(VENV)/.installed
+	LPCM_TEST_CASES=$(CASES) $(BIN)/pytest tests/loss/test_random_problems.py --hypothesis-seed=$(SEED)
+
+# Without sanitizers, which valgrind replaces; it knows no AVX-512, and so shows the core a processor without.
+ROWS_UNDER_VALGRIND ?= 40
+loss-valgrind: $(VENV)/.tools
+	$(BIN)/cmake -S csrc/tests -B build/core-valgrind -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DLPCM_SANITIZE=OFF
+	$(BIN)/cmake --build build/core-valgrind --target test_features test_loss
+	valgrind --error-exitcode=9 build/core-valgrind/test_features
+	valgrind --error-exitcode=9 build/core-valgrind/test_loss $(ROWS_UNDER_VALGRIND)
 
 # With the torch, CMake, ninja, pybind11 and scikit-build-core of $(PYTHON), and no virtual environment: what is installed
 # there is what the loss is used with. Nothing is fetched.
