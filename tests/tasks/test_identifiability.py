@@ -10,6 +10,13 @@ from lpcm.geometries.box import Box
 from lpcm.geometries.sphere import Sphere
 from lpcm.geometries.unbounded import Unbounded
 from lpcm.keys import Key
+from lpcm.plugin.host import PluginHost
+from lpcm.plugin.records import Kind
+from lpcm.store.files import FileDigests
+from lpcm.study.cell import maker_of
+from lpcm.study.plan import make_plan
+from lpcm.study.spec import Study
+from lpcm.study.suite import packaged, parts_of
 from lpcm.tasks.identifiability import Identifiability
 from lpcm.testing.simulation import AXES, KitLaboratory
 from lpcm.theory.published import promise, reported, theorem_metric
@@ -127,6 +134,7 @@ def test_without_latents_of_one_side_nothing_leaks(tmp_path):
         (Sphere(3, conditional="normal:0.1"), "r2", 0.885),
         (Box(3), "mcc", 0.990),
         (Box(3, conditional="normal:0.1"), "mcc", 0.956),
+        (Box(3, conditional="gennorm:0.1:3"), "mcc", 0.956),
         (Unbounded(3), "mcc", 0.956),
         (Unbounded(3), "r2", 0.885),
         (Box(3), "r2", None),
@@ -160,3 +168,31 @@ def test_an_absolute_distance_alone_finds_the_axes_too(tmp_path):
     finding = found(tmp_path, "box", {"conditional": "laplace:0.1"}, head="free", **LONGER)
     assert finding.score.metric == "mcc"
     assert finding.score.value > 0.95  # as above, where rotations end at 0.8
+
+
+@pytest.mark.parametrize("name", ["beyond-dags-table1", "identifiability-questions", "identifiability-quick"])
+def test_every_part_of_the_packaged_studies_can_be_planned_and_its_spaces_exist(name, tmp_path):
+    host = PluginHost.discover()
+    for part in parts_of(Study.load(packaged()[name]), {}, name):
+        with FileDigests(tmp_path / "files.sqlite") as files:
+            plan = make_plan(part.study, host, files, tmp_path)
+        for planned in plan.cells:
+            axes = planned.cell.axes
+            laws = {what: axes[what] for what in ("marginal", "conditional") if what in axes}
+            space = maker_of(plan, host, Kind.GEOMETRY, axes["geometry"])
+            space.attribute(10, **space.merged(laws))
+
+
+def test_violated_parts_of_the_papers_table_are_violated_and_matched_ones_are_not(tmp_path):
+    host = PluginHost.discover()
+    for part in parts_of(Study.load(packaged()["beyond-dags-table1"]), {}, "table"):
+        with FileDigests(tmp_path / "files.sqlite") as files:
+            plan = make_plan(part.study, host, files, tmp_path)
+        for planned in plan.cells:
+            axes = planned.cell.axes
+            laws = {what: axes[what] for what in ("marginal", "conditional") if what in axes}
+            maker = maker_of(plan, host, Kind.GEOMETRY, axes["geometry"])
+            space = maker.attribute(10, **maker.merged(laws))
+            covered = part.name in ("sphere-matched", "box-matched", "box-generalised-normal")
+            assert (space.identifies != "nothing") is covered, (part.name, laws)
+            assert reported(space, axes["metric"]) is not None
