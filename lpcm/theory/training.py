@@ -141,7 +141,9 @@ def train(
         DataError: when the loss stops being a number.
     """
     run = _Run(model, space, recipe, temperature, key)
-    checkpoint = Checkpoint(workspace / "checkpoint.safetensors", _identity(space, recipe, temperature, key))
+    checkpoint = Checkpoint(
+        workspace / "checkpoint.safetensors", _identity(model, space, recipe, temperature, key)
+    )
     run.resume(checkpoint)
     run.finish(checkpoint, score, progress)
     return Trained(run.image, run.text, run.scale, tuple(run.curve), tuple(run.turns))
@@ -308,10 +310,14 @@ def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.
     return {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
 
 
-def _identity(space: Geometry, recipe: Recipe, temperature: Temperature, key: Key) -> Mapping[str, Any]:
+def _identity(
+    model: GenerativeModel, space: Geometry, recipe: Recipe, temperature: Temperature, key: Key
+) -> Mapping[str, Any]:
     """What a checkpoint belongs to."""
     return {
         "recipe": repr(recipe),
+        "mixings": [[weight.tolist() for weight in side.weights] for side in (model.image, model.text)],
+        "model": [model.m, model.spread, model.dependence, model.misaligned],
         "temperature": repr(temperature),
         "space": [type(space).__name__, space.dim, space.similarity],
         "key": key.state.hex(),

@@ -22,6 +22,7 @@ from lpcm.theory.objective import sees_axes, space_loss
 from lpcm.theory.recipe import Recipe
 
 _BATCH = 512
+_FLOOR = 1e-4  # of a variance, relative to the largest: codes beyond the latents must not become all noise
 _LR = 0.02
 _GAIN = 1.2  # standard deviation before a head, at the start: a uniform latent then fills a sigmoid from 0.11 to 0.89
 
@@ -60,7 +61,7 @@ def turned(
     """
     mean = x.double().mean(0)
     values, vectors = torch.linalg.eigh(torch.cov(x.double().T).reshape(space.dim, space.dim))
-    whiten = (vectors * values.clamp_min(values[-1] * 1e-12).rsqrt()) @ vectors.T
+    whiten = (vectors * values.clamp_min(values[-1] * _FLOOR).rsqrt()) @ vectors.T
     x, t = (((side.double() - mean) @ whiten).float() for side in (x, t))
     best: Turn | None = None
     losses = []
