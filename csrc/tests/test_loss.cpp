@@ -236,6 +236,29 @@ void refuses(const char* claim, void (*spoil)(ContrastiveProblem&)) {
   check(false, claim);
 }
 
+// A tile reads subnormal features as zeros, like the instruction; logits are then the bias alone. Other levels keep them.
+void tiles_take_subnormals_as_zeros() {
+  const std::vector<float> x(6, 0x1p-127F), y = {1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4};
+  ContrastiveProblem p;
+  p.x = {x.data(), Dtype::float32, 2, 3, 3, 1};
+  p.y = {y.data(), Dtype::float32, 4, 3, 3, 1};
+  p.scale = 0x1p126;
+  p.directions = Directions::rows;
+  for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+    p.precision = precision;
+    double rows[2], positives[2];
+    p.level = CpuLevel::amx;
+    p.tiles = Tiles::emulated;
+    contrastive_forward(p, {rows, nullptr, positives});
+    check(std::abs(rows[0] - std::log(3.0)) < 1e-6, "subnormal features are zeros to a tile");
+    p.level = CpuLevel::generic;
+    p.tiles = Tiles::hardware;
+    contrastive_forward(p, {rows, nullptr, positives});
+    const double kept = std::log(std::exp(3.0) + std::exp(4.5) + std::exp(6.0));  // 3 features of 1/2 each, y from 2 to 4
+    check(std::abs(rows[0] - kept) < 1e-5, "subnormal features are kept elsewhere");
+  }
+}
+
 }  // namespace
 
 // test_loss [ROWS]: problems of more rows are left out, for tools that slow everything down.
@@ -268,6 +291,7 @@ int main(int argc, char** argv) {
       }
     }
   }
+  tiles_take_subnormals_as_zeros();
   refuses("an empty batch is refused", [](ContrastiveProblem& p) { p.x.rows = 0; });
   refuses("widths that differ are refused", [](ContrastiveProblem& p) { p.y.columns = 2; });
   refuses("labels past the last column are refused", [](ContrastiveProblem& p) { p.label_offset = 1; });

@@ -28,22 +28,36 @@ struct EmulatedTiles {
       std::memcpy(static_cast<char*>(memory) + row * bytes, tiles[kTile][row], sizeof(tiles[kTile][row]));
     }
   }
-  // TDPBF16PS: pair k of row i of A meets pair k of column j of B.
+  // TDPBF16PS by its definition: pair k of row i of A meets pair k of column j of B; low and high halves are summed from
+  // zero, then together, then onto C. Each product is exact in float, so that it need not be fused with its addition.
   template <int kC, int kA, int kB>
   static void multiply() {
     for (int i = 0; i < kBlock; ++i) {
       for (int j = 0; j < kBlock; ++j) {
-        float sum;
+        float sum, low = 0.0F, high = 0.0F;
         std::memcpy(&sum, &tiles[kC][i][j], 4);
         for (int k = 0; k < kBlock; ++k) {
-          BfPair a, b;
-          std::memcpy(&a, &tiles[kA][i][k], 4);
-          std::memcpy(&b, &tiles[kB][k][j], 4);
-          sum += times(a, b);
+          const std::uint32_t a = tiles[kA][i][k], b = tiles[kB][k][j];
+          low = flushed(low + read(a << 16) * read(b << 16));
+          high = flushed(high + read(a & 0xffff0000U) * read(b & 0xffff0000U));
         }
+        sum = flushed(flushed(sum) + flushed(low + high));
         std::memcpy(&tiles[kC][i][j], &sum, 4);
       }
     }
+  }
+
+  // What the instruction reads or writes for a subnormal is a zero of its sign.
+  static float flushed(float f) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &f, 4);
+    return read(bits);
+  }
+  static float read(std::uint32_t bits) {
+    if ((bits & 0x7f800000U) == 0) bits &= 0x80000000U;
+    float f;
+    std::memcpy(&f, &bits, 4);
+    return f;
   }
 
   static thread_local std::uint32_t tiles[8][kBlock][kBlock];
