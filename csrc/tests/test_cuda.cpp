@@ -54,6 +54,15 @@ void test_maps() {
   }
   check(x_places.size() == 1024 && *x_places.rbegin() == 1023 * 16, "every piece of x has a place of its own in a stage");
   check(y_places.size() == 1024 && *y_places.rbegin() == 1023 * 16, "every piece of y has a place of its own in a stage");
+  for (int first = 0; first < kCopyRows; ++first) {
+    for (int rows = 0; rows < 128; rows += kCopyRows) {
+      for (int chunk = 0; chunk < 8; ++chunk) {
+        check(x_place(first + rows, chunk) == x_place_after(x_place(first, chunk), rows), "pieces of x follow from the first");
+        check(y_place(first + rows, chunk) == y_place_after(y_place(first, chunk), rows), "pieces of y follow from the first");
+      }
+      check(y_source(first + rows) == y_source(first) + y_source_after(rows), "columns for wgmma follow from the first");
+    }
+  }
   for (int matrix = 0; matrix < 4; ++matrix) {
     for (int k = 0; k < 4; ++k) {
       for (int fragment = 0; fragment < 8; fragment += 2) {

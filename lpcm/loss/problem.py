@@ -90,7 +90,8 @@ def _scalar(name: str, value: Tensor | float | None, like: Tensor) -> Tensor | N
     if not isinstance(value, Tensor):
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(f"{name} must be a number or a tensor, got {type(value).__name__}")
-        return torch.tensor(float(value), dtype=torch.float64, device=like.device)
+        # filled where it is needed: copying a number to a GPU would wait for it, and cannot be captured in a graph
+        return torch.full((), float(value), dtype=torch.float64, device=like.device)
     if value.numel() != 1:
         raise ValueError(f"{name} has shape {tuple(value.shape)}: expected one number")
     if not value.dtype.is_floating_point:

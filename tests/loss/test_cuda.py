@@ -217,6 +217,7 @@ def test_nothing_waits_for_the_device(way):
     try:
         step(tensors)
         step(tensors, similarity="sqeuclidean")
+        lpcm.contrastive_loss(tensors[0], tensors[1], 14.0)  # a number, not a tensor
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -16,7 +16,12 @@ inline constexpr int kScratchBytes = 4096;
 static_assert(sizeof(Scratch) <= kScratchBytes, "the sums fit before the stages");
 
 struct Gpu {
-  __device__ __forceinline__ int thread() const { return static_cast<int>(threadIdx.x); }
+  // Read where it is needed: what follows from it would otherwise be kept in registers throughout.
+  __device__ __forceinline__ int thread() const {
+    int index;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
+    return index;
+  }
   __device__ __forceinline__ std::int64_t block() const { return blockIdx.x; }
   __device__ __forceinline__ std::int64_t blocks() const { return gridDim.x; }
   __device__ __forceinline__ void sync() { __syncthreads(); }

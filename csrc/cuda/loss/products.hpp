@@ -18,22 +18,17 @@ template <class C, class M>
 class Pipeline {
  public:
   LPCM_BODY Pipeline(M& m, const Products& p) : m_(m), p_(p), blocks_(static_cast<int>(p.width / kDepth)) {
-    count_ = tile_count(p.range, C::kColumns);
-    load_index_ = next(m.block());
-    if (load_index_ < count_) load_tile_ = tile_at(p.range, C::kColumns, load_index_);
+    count_ = static_cast<std::int32_t>(tile_count(p.range, C::kColumns));
+    load_index_ = begin();
+    aim();
     for (int i = 0; i < p.stages - 1; ++i) load();
   }
 
-  // First tile from `index` on, among those of this block, that has anything to multiply.
-  LPCM_BODY std::int64_t next(std::int64_t index) const {
-    for (; index < count_; index += m_.blocks()) {
-      const Tile t = tile_at(p_.range, C::kColumns, index);
-      if (!is_empty(p_.range, C::kColumns, t.row, t.column)) break;
-    }
-    return index;
-  }
+  // The first tile of this block, and the one after `index`, of those that have anything to multiply.
+  LPCM_BODY std::int32_t begin() const { return full(static_cast<std::int32_t>(m_.block())); }
+  LPCM_BODY std::int32_t next(std::int32_t index) const { return full(index + static_cast<std::int32_t>(m_.blocks())); }
 
-  LPCM_BODY std::int64_t count() const { return count_; }
+  LPCM_BODY std::int32_t count() const { return count_; }
 
   // The products of the next tile; every thread of the block calls it for the same tiles.
   LPCM_BODY void multiply(Accumulators<C>& out) {
@@ -72,6 +67,14 @@ class Pipeline {
   }
 
  private:
+  LPCM_BODY std::int32_t full(std::int32_t index) const {
+    for (; p_.range.triangle && index < count_; index += static_cast<std::int32_t>(m_.blocks())) {
+      const Tile t = tile_at(p_.range, C::kColumns, index);
+      if (!is_empty(p_.range, C::kColumns, t.row, t.column)) break;
+    }
+    return index;
+  }
+
   LPCM_BODY static void clear(Accumulators<C>& a) {
     LPCM_UNROLL
     for (int i = 0; i < C::kFragments; ++i) {
@@ -83,33 +86,43 @@ class Pipeline {
     }
   }
 
+  // The first of this thread's rows of x and of y in the tile at load_index_, within the range. Found once a tile, so that
+  // a copy costs little more than its own instruction; short numbers, because they live through the elementwise part.
+  LPCM_BODY void aim() {
+    if (load_index_ >= count_) return;
+    const Tile t = tile_at(p_.range, C::kColumns, load_index_);
+    const int first = m_.thread() >> 3;
+    x_row_ = static_cast<std::int32_t>(t.row - p_.range.row) + first;
+    y_row_ = static_cast<std::int32_t>(t.column - p_.range.column) + (C::kGroup ? y_source(first) : first);
+  }
+
   // Starts the copies of one stage, of nothing when the tiles have ended: the count of groups must go on.
   LPCM_BODY void load() {
     if (load_index_ < count_) {
-      const int pair = load_step_ / blocks_, block = load_step_ - pair * blocks_;
+      const int first = m_.thread() >> 3, chunk = m_.thread() & 7, width = static_cast<int>(p_.width);
       const int base = load_stage_ * C::kStageBytes;
-      const int first = m_.thread() >> 3, chunk = m_.thread() & 7;
-      const std::int64_t feature = block * kDepth + chunk * 8;
-      const std::uint16_t* x = p_.x.data + plane_of_x(C::kPairs, pair) * p_.x.plane + feature;
-      const std::uint16_t* y = p_.y.data + plane_of_y(C::kPairs, pair) * p_.y.plane + feature;
-      const std::int64_t row_end = p_.range.row + p_.range.rows, column_end = p_.range.column + p_.range.columns;
+      const int x_to = base + x_place(first, chunk);
+      const int y_to = base + kTileRows * kRowBytes + (C::kGroup ? x_place(first, chunk) : y_place(first, chunk));
+      const std::int64_t feature = load_block_ * kDepth + chunk * 8;
+      const std::uint16_t* x = p_.x.data + plane_of_x(C::kPairs, load_pair_) * p_.x.plane + (p_.range.row + x_row_) * p_.width + feature;
+      const std::uint16_t* y = p_.y.data + plane_of_y(C::kPairs, load_pair_) * p_.y.plane + (p_.range.column + y_row_) * p_.width + feature;
+      const std::int32_t x_left = static_cast<std::int32_t>(p_.range.rows) - x_row_, y_left = static_cast<std::int32_t>(p_.range.columns) - y_row_;
+      // rows outside are zeros, and their address is not followed
       LPCM_UNROLL
-      for (int r = 0; r < kTileRows; r += kThreads / 8) {
-        const std::int64_t row = load_tile_.row + first + r;
-        const bool inside = row < row_end;  // others are zeros; their address is not followed, but stays a valid one
-        m_.copy16(base + x_place(first + r, chunk), x + (inside ? row : p_.range.row) * p_.width, inside);
-      }
+      for (int r = 0; r < kTileRows; r += kCopyRows) m_.copy16(x_place_after(x_to, r), x + r * width, r < x_left);
       LPCM_UNROLL
-      for (int r = 0; r < C::kColumns; r += kThreads / 8) {
-        const std::int64_t column = load_tile_.column + (C::kGroup ? y_source(first + r) : first + r);
-        const bool inside = column < column_end;
-        m_.copy16(base + kTileRows * kRowBytes + (C::kGroup ? x_place(first + r, chunk) : y_place(first + r, chunk)),
-                  y + (inside ? column : p_.range.column) * p_.width, inside);
+      for (int r = 0; r < C::kColumns; r += kCopyRows) {
+        const int source = C::kGroup ? y_source_after(r) : r;
+        m_.copy16(C::kGroup ? x_place_after(y_to, r) : y_place_after(y_to, r), y + source * width, source < y_left);
       }
-      if (++load_step_ == C::kPairs * blocks_) {
-        load_step_ = 0;
-        load_index_ = next(load_index_ + m_.blocks());
-        if (load_index_ < count_) load_tile_ = tile_at(p_.range, C::kColumns, load_index_);
+      if (++load_block_ == blocks_) {
+        load_block_ = 0;
+        ++load_pair_;
+      }
+      if (load_pair_ == C::kPairs) {
+        load_pair_ = 0;
+        load_index_ = next(load_index_);
+        aim();
       }
       if (++load_stage_ == p_.stages) load_stage_ = 0;
     }
@@ -147,17 +160,16 @@ class Pipeline {
   M& m_;
   const Products& p_;
   int blocks_;
-  std::int64_t count_, load_index_;
-  Tile load_tile_{};
-  int load_step_ = 0, load_stage_ = 0, read_stage_ = 0;
+  std::int32_t count_, load_index_;
+  std::int32_t x_row_ = 0, y_row_ = 0;
+  int load_block_ = 0, load_pair_ = 0, load_stage_ = 0, read_stage_ = 0;
 };
 
-// Which elements of a thread's share count. Positions are columns within the tile.
+// Which elements of a tile count: rows and columns inside the matrix, and of a row neither its positive nor what lies
+// before its first column.
 struct Window {
   int rows, columns;  // valid ones of the tile
-  LPCM_HD bool counts(int row, int column, int hole, int first) const {
-    return row < rows && column < columns && column != hole && column >= first;
-  }
+  LPCM_HD bool counts(int column, int hole, int first) const { return column < columns && column != hole && column >= first; }
 };
 
 // For one row: the column of its positive in the tile, or -1.
@@ -167,7 +179,9 @@ LPCM_HD int hole_of(const Products& p, const Tile& t, std::int64_t row, int colu
   return label >= 0 && label < columns ? static_cast<int>(label) : -1;
 }
 
+// The first column that counts; past the last one for rows outside.
 LPCM_HD int first_of(const Products& p, const Tile& t, std::int64_t row, int columns) {
+  if (row >= p.range.row + p.range.rows) return columns;
   if (!p.range.triangle) return 0;
   const std::int64_t first = row + 1 - t.column;
   return first <= 0 ? 0 : static_cast<int>(smaller<std::int64_t>(first, columns));

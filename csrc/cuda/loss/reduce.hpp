@@ -63,13 +63,13 @@ LPCM_BODY void fold_rows(M& m, float (&rows)[2 * C::kFragments], float* out) {
   }
 }
 
-// Value [v] of every lane belongs to column_in_tile(thread, v).
-template <class Op, class C, class M>
-LPCM_BODY void fold_columns(M& m, float (&columns)[2 * C::kPieces], float* out) {
-  fold_lanes<Op, 2 * C::kPieces, 16, 4>(m, columns);
-  const int start = fold_start<2 * C::kPieces, 16, 4>(m.thread());
+// Value [v] of every lane belongs to column_in_tile(thread, first + v).
+template <class Op, class C, int kCount, class M>
+LPCM_BODY void fold_columns(M& m, float (&columns)[kCount], int first, float* out) {
+  fold_lanes<Op, kCount, 16, 4>(m, columns);
+  const int start = first + fold_start<kCount, 16, 4>(m.thread());
   LPCM_UNROLL
-  for (int i = 0; i < 2 * C::kPieces / 8; ++i) out[column_in_tile<C>(m.thread(), start + i)] = columns[i];
+  for (int i = 0; i < kCount / 8; ++i) out[column_in_tile<C>(m.thread(), start + i)] = columns[i];
 }
 
 // Shared memory beside the stages: for every kind of sum the parts of the warps that share a row, and a column.

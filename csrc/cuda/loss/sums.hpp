@@ -46,7 +46,7 @@ LPCM_BODY void sum_whole_tile(M& m, const SumPass& p, const Accumulators<C>& acc
   }
   const int warp = m.thread() >> 5;
   fold_rows<Add, C>(m, rows, m.scratch().rows[0][C::row_part(warp)]);
-  if (p.column_partial != nullptr) fold_columns<Add, C>(m, columns, m.scratch().columns[C::column_part(warp)]);
+  if (p.column_partial != nullptr) fold_columns<Add, C>(m, columns, 0, m.scratch().columns[C::column_part(warp)]);
 }
 
 // Any tile, any kind of sum.
@@ -72,7 +72,7 @@ LPCM_BODY void sum_tile(M& m, const SumPass& p, const Tile& t, const Accumulator
     LPCM_UNROLL
     for (int v = 0; v < 2 * C::kPieces; ++v) {
       const int column = column_in_tile<C>(thread, v);
-      const bool counts = window.counts(row, column, hole, first), across = column < window.columns;
+      const bool counts = window.counts(column, hole, first), across = column < window.columns;
       // read again for every row: registers are dearer here than the cache
       const float column_term = q.column_term != nullptr && across ? q.column_term[t.column + column] : 0.0F;
       const float value = fmaf(acc.value[r >> 1][v >> 1][2 * (r & 1) + (v & 1)], alpha, constant + (row_term + column_term));
@@ -89,7 +89,7 @@ LPCM_BODY void sum_tile(M& m, const SumPass& p, const Tile& t, const Accumulator
     rows[r] = sum;
   }
   fold_rows<Op, C>(m, rows, m.scratch().rows[0][C::row_part(warp)]);
-  if (p.column_partial != nullptr) fold_columns<Op, C>(m, columns, m.scratch().columns[C::column_part(warp)]);
+  if (p.column_partial != nullptr) fold_columns<Op, C>(m, columns, 0, m.scratch().columns[C::column_part(warp)]);
 }
 
 enum class Heat { hot, cold };  // hot: Sum::window only, with the short way for whole tiles
@@ -100,7 +100,7 @@ LPCM_BODY void sum_pass(M& m, const SumPass& p) {
   if (q.only_if != nullptr && *q.only_if == 0) return;
   Pipeline<C, M> pipeline(m, q);
   Accumulators<C> acc;
-  for (std::int64_t index = pipeline.next(m.block()); index < pipeline.count(); index = pipeline.next(index + m.blocks())) {
+  for (std::int32_t index = pipeline.begin(); index < pipeline.count(); index = pipeline.next(index)) {
     const Tile t = tile_at(q.range, C::kColumns, index);
     pipeline.multiply(acc);
     // its barrier also keeps the sums of the tile before from being overwritten while they are read

@@ -32,7 +32,9 @@ void launch_pass(void (*kernel)(Pass), Pass pass, cudaStream_t stream) {
   const void* const function = reinterpret_cast<const void*>(kernel);
   check(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
   check(cudaFuncSetAttribute(function, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared));
-  const std::int64_t blocks = smaller(tile_count(pass.products.range, C::kColumns), 2 * static_cast<std::int64_t>(device.multiprocessors));
+  const std::int64_t tiles = tile_count(pass.products.range, C::kColumns);
+  if (tiles > INT32_MAX / 2) throw std::logic_error("too many tiles for one launch");  // callers go band by band
+  const std::int64_t blocks = smaller(tiles, 2 * static_cast<std::int64_t>(device.multiprocessors));
   kernel<<<static_cast<unsigned>(blocks), kThreads, static_cast<std::size_t>(bytes), stream>>>(pass);
   check(cudaGetLastError());
 }

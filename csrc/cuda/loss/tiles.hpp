@@ -81,9 +81,15 @@ LPCM_HD int x_matrix_chunk(int lane) { return lane >> 4; }
 LPCM_HD int y_matrix_row(int piece, int lane) { return column_of(piece + (lane >> 4), lane & 7); }
 LPCM_HD int y_matrix_chunk(int lane) { return (lane >> 3) & 1; }
 
+// A thread copies the same piece of every 16th row, and where it stands follows from where the first one stands.
+inline constexpr int kCopyRows = kThreads / 8;
+LPCM_HD int x_place_after(int first, int rows) { return first + rows * kRowBytes; }
+LPCM_HD int y_place_after(int first, int rows) { return (first ^ ((rows & 16) << 2)) + rows * kRowBytes; }
+
 // wgmma reads a stage by itself: rows of 128 bytes in its 128-byte swizzle, which is that of x. Its columns are put in
 // place when y is copied: row n of the stage is this column of the tile.
 LPCM_HD int y_source(int place) { return column_of(place >> 3, place & 7); }
+LPCM_HD int y_source_after(int rows) { return (rows >> 5) * 32 + ((rows >> 3) & 2) * 2; }  // of 16 rows more, and so on
 
 // Shared-memory matrix descriptor of PTX for such rows (K-major, groups of eight rows 1024 bytes apart), from the address
 // of its first row, which is a multiple of 1024, moved by 32 bytes for every 16 features.
@@ -110,13 +116,15 @@ LPCM_HD T smaller(T a, T b) { return a < b ? a : b; }
 LPCM_HD std::int64_t tiles_of(std::int64_t count, std::int64_t tile) { return (count + tile - 1) / tile; }
 
 // Tiles that run at the same time should share rows and columns in the cache: eight tile rows at a time, column by column.
+// In 32 bits: a launch has fewer than 2^31 tiles, and divisions of 64 bits would be a good part of a small tile's work.
 LPCM_HD Tile tile_at(const Range& r, int columns, std::int64_t index) {
-  constexpr std::int64_t kGroup = 8;
-  const std::int64_t across = tiles_of(r.columns, columns), down = tiles_of(r.rows, kTileRows);
-  const std::int64_t first = index / (kGroup * across) * kGroup, high = smaller(kGroup, down - first);
-  const std::int64_t within = index % (kGroup * across);
-  const std::int64_t tile_row = first + within % high, tile_column = within / high;
-  return {r.row + tile_row * kTileRows, r.column + tile_column * columns, tile_row, tile_column};
+  constexpr std::uint32_t kGroup = 8;
+  const auto at = static_cast<std::uint32_t>(index), across = static_cast<std::uint32_t>(tiles_of(r.columns, columns));
+  const auto down = static_cast<std::uint32_t>(tiles_of(r.rows, kTileRows));
+  const std::uint32_t group = at / (kGroup * across), within = at - group * (kGroup * across);
+  const std::uint32_t first = group * kGroup, high = smaller(kGroup, down - first);
+  const std::uint32_t tile_column = within / high, tile_row = first + within - tile_column * high;
+  return {r.row + static_cast<std::int64_t>(tile_row) * kTileRows, r.column + static_cast<std::int64_t>(tile_column) * columns, tile_row, tile_column};
 }
 
 LPCM_HD std::int64_t tile_count(const Range& r, int columns) {

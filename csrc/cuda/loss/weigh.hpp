@@ -27,44 +27,43 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
   const int thread = m.thread(), warp = thread >> 5;
   const Window window{static_cast<int>(smaller<std::int64_t>(kTileRows, q.range.row + q.range.rows - t.row)),
                       static_cast<int>(smaller<std::int64_t>(C::kColumns, q.range.column + q.range.columns - t.column))};
-  float b[2 * C::kPieces], column_sum[2 * C::kPieces], rows[2 * C::kFragments], products[2 * C::kFragments];
+  float rows[2 * C::kFragments], products[2 * C::kFragments];
   LPCM_UNROLL
-  for (int v = 0; v < 2 * C::kPieces; ++v) {
-    if constexpr (kWhole) b[v] = p.b[t.column + column_in_tile<C>(thread, v)];
-    column_sum[v] = 0.0F;
-  }
+  for (int r = 0; r < 2 * C::kFragments; ++r) rows[r] = products[r] = 0.0F;
+  // Eight columns of every row at a time. What belongs to a row or a column is read again for each of these pieces:
+  // registers are dearer here than the cache.
   LPCM_UNROLL
-  for (int r = 0; r < 2 * C::kFragments; ++r) {
-    const int row = row_in_tile<C>(thread, r >> 1, r & 1);
-    const bool inside = kWhole || row < window.rows;
-    const float a = inside ? p.a[t.row + row] : 0.0F;
-    int hole = -1, first = 0;
-    float row_term = 0.0F, ra = 0.0F;
-    if constexpr (!kWhole) {
-      hole = hole_of(q, t, t.row + row, C::kColumns);
-      first = first_of(q, t, t.row + row, C::kColumns);
-      row_term = q.row_term != nullptr && inside ? q.row_term[t.row + row] : 0.0F;
-      ra = weighing == kRobust && inside ? p.ra[t.row + row] : 0.0F;
-    }
-    float row_sum = 0.0F, product_sum = 0.0F;
+  for (int group = 0; group < C::kPieces; group += 4) {
+    const int column0 = column_in_tile<C>(thread, 2 * group);
+    float b[8], columns[8] = {};
     LPCM_UNROLL
-    for (int group = 0; group < C::kPieces; group += 4) {
+    for (int e = 0; e < 8; ++e) b[e] = kWhole || column0 + e < window.columns ? p.b[t.column + column0 + e] : 0.0F;
+    LPCM_UNROLL
+    for (int r = 0; r < 2 * C::kFragments; ++r) {
+      const int row = row_in_tile<C>(thread, r >> 1, r & 1);
+      const bool inside = kWhole || row < window.rows;
+      const float a = inside ? p.a[t.row + row] : 0.0F;
+      int hole = -1, first = 0;
+      float row_term = 0.0F, ra = 0.0F;
+      if constexpr (!kWhole) {
+        hole = hole_of(q, t, t.row + row, C::kColumns);
+        first = first_of(q, t, t.row + row, C::kColumns);
+        row_term = q.row_term != nullptr && inside ? q.row_term[t.row + row] : 0.0F;
+        ra = weighing == kRobust && inside ? p.ra[t.row + row] : 0.0F;
+      }
       std::uint32_t packed[C::kPlanes][4];
       LPCM_UNROLL
       for (int piece = 0; piece < 4; ++piece) {
         std::uint16_t parts[C::kPlanes][2];
         LPCM_UNROLL
         for (int e = 0; e < 2; ++e) {
-          const int v = 2 * (group + piece) + e;
-          const float product = acc.value[r >> 1][v >> 1][2 * (r & 1) + (v & 1)];
+          const int v = 2 * (group + piece) + e, column = column0 + 2 * piece + e;
+          const float product = acc.value[r >> 1][v >> 1][2 * (r & 1) + (v & 1)], bv = b[2 * piece + e];
           float w;
           if constexpr (kWhole) {
-            w = exp2_fast(fmaf(product, alpha, constant)) * (a + b[v]);
+            w = exp2_fast(fmaf(product, alpha, constant)) * (a + bv);
           } else {
-            const int column = column_in_tile<C>(thread, v);
             const bool across = column < window.columns;
-            // read again for every row: registers are dearer here than the cache
-            const float bv = across ? p.b[t.column + column] : 0.0F;
             const float column_term = q.column_term != nullptr && across ? q.column_term[t.column + column] : 0.0F;
             const float value = fmaf(product, alpha, constant + (row_term + column_term));
             if (weighing == kWindow) {
@@ -75,9 +74,9 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
             } else {
               w = a * sigmoid_base2(value);
             }
-            w = window.counts(row, column, hole, first) ? w : 0.0F;
+            w = window.counts(column, hole, first) ? w : 0.0F;
           }
-          if (p.row_product != nullptr) product_sum += kWhole || w != 0.0F ? w * product : 0.0F;
+          if (p.row_product != nullptr) products[r] += kWhole || w != 0.0F ? w * product : 0.0F;
           float rest = w;
           LPCM_UNROLL
           for (int plane = 0; plane < C::kPlanes; ++plane) parts[plane][e] = split<Format>(rest);
@@ -86,8 +85,8 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
             float multiplied = 0.0F;
             LPCM_UNROLL
             for (int plane = 0; plane < C::kPlanes; ++plane) multiplied += Format::widen(parts[plane][e]);
-            row_sum += multiplied;
-            column_sum[v] += multiplied;
+            rows[r] += multiplied;
+            columns[2 * piece + e] += multiplied;
           }
         }
         LPCM_UNROLL
@@ -96,18 +95,15 @@ LPCM_BODY void weigh_tile(M& m, const WeighPass& p, const Tile& t, int weighing,
         }
       }
       if (p.weights != nullptr) {
-        const std::int64_t at = (t.row - q.range.row + row) * p.stride + t.column - q.range.column +
-                                column_in_tile<C>(thread, 2 * group);
+        const std::int64_t at = (t.row - q.range.row + row) * p.stride + t.column - q.range.column + column0;
         LPCM_UNROLL
         for (int plane = 0; plane < C::kPlanes; ++plane) m.store16(p.weights + plane * p.plane + at, packed[plane]);
       }
     }
-    rows[r] = row_sum;
-    products[r] = product_sum;
+    if (!kWhole && p.column_weight != nullptr) fold_columns<Add, C>(m, columns, 2 * group, m.scratch().columns[C::column_part(warp)]);
   }
   if (!kWhole && p.row_weight != nullptr) fold_rows<Add, C>(m, rows, m.scratch().rows[0][C::row_part(warp)]);
   if (p.row_product != nullptr) fold_rows<Add, C>(m, products, m.scratch().rows[1][C::row_part(warp)]);
-  if (!kWhole && p.column_weight != nullptr) fold_columns<Add, C>(m, column_sum, m.scratch().columns[C::column_part(warp)]);
 }
 
 template <class C, class M>
@@ -118,7 +114,7 @@ LPCM_BODY void weigh_pass(M& m, const WeighPass& p) {
   {
     Pipeline<C, M> pipeline(m, q);
     Accumulators<C> acc;
-    for (std::int64_t index = pipeline.next(m.block()); index < pipeline.count(); index = pipeline.next(index + m.blocks())) {
+    for (std::int32_t index = pipeline.begin(); index < pipeline.count(); index = pipeline.next(index)) {
       const Tile t = tile_at(q.range, C::kColumns, index);
       pipeline.multiply(acc);
       if (is_partial(m, q, t, C::kColumns) || q.row_term != nullptr || weighing != kWindow || sums) {
