@@ -78,10 +78,18 @@ def _chunk_rows(x: Tensor, y: Tensor, problem: Problem) -> int:
 
 
 def statistics(inputs: Inputs, problem: Problem) -> Statistics:
-    """Row and column statistics and the positives, differentiable as often as you like.
+    """Row and column statistics and the positives, differentiable as often as you like; autocast does not lower them.
 
     Raises IndexError (from torch) when a label is out of range.
     """
+    device = inputs.x.device.type
+    if not torch.amp.is_autocast_available(device):
+        return _statistics(inputs, problem)
+    with torch.autocast(device, enabled=False):
+        return _statistics(inputs, problem)
+
+
+def _statistics(inputs: Inputs, problem: Problem) -> Statistics:
     x, y, scale, bias = _accumulating(inputs)
     labels = positive_columns(inputs, problem)
     within = inputs.y is None
@@ -129,13 +137,15 @@ def mean_logits(inputs: Inputs, problem: Problem) -> tuple[Tensor, Tensor]:
     """
     x, y, scale, bias = _accumulating(inputs)
     n, m = x.shape[0], y.shape[0]
+    # Products with one vector are written as sums: autocast would round an `@` to 16 bits.
     if problem.similarity == "dot":
-        rows, columns = x @ y.mean(0), y @ x.mean(0)
+        rows, columns = (x * y.mean(0)).sum(-1), (y * x.mean(0)).sum(-1)
     elif problem.similarity == "sqeuclidean":
         centre = y.mean(0)
         x, y = x - centre, y - centre
         x2, y2 = x.square().sum(-1), y.square().sum(-1)
-        rows, columns = -(x2 - 2 * (x @ y.mean(0)) + y2.mean()), -(y2 - 2 * (y @ x.mean(0)) + x2.mean())
+        rows = 2 * (x * y.mean(0)).sum(-1) - x2 - y2.mean()
+        columns = 2 * (y * x.mean(0)).sum(-1) - y2 - x2.mean()
     else:
 
         def chunk(x_part: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

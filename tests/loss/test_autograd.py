@@ -150,3 +150,21 @@ def test_features_of_two_dtypes(towers, differentiate, relative):
     assert b.grad.dtype == torch.float32
     assert relative(b.grad.double(), truth[2]) < 2e-5  # fp32's promise
     assert relative(a.grad.double(), truth[1]) < 2.0**-8  # rounded to bf16 once
+
+
+@pytest.mark.parametrize("similarity", ["dot", "sqeuclidean", "l1"])
+def test_autocast_touches_neither_the_reference_nor_the_smoothing(similarity, towers):
+    """The truth stays the truth, and precision 'fp32' is fp32 in every term of the loss."""
+    x, y = (t + 0.2 for t in towers(33, 65))  # means that are not zero, or smoothing would show nothing
+
+    def losses():
+        smooth = lpcm.contrastive_loss(
+            x, y, 20.0, similarity=similarity, label_smoothing=0.5, precision="fp32"
+        )
+        return smooth, lpcm.contrastive_loss(x, y, 20.0, similarity=similarity, impl="reference")
+
+    plain = losses()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        lowered = losses()
+    for a, b in zip(plain, lowered, strict=True):
+        assert torch.equal(a, b)  # the same operations
