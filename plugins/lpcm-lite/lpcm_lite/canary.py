@@ -17,6 +17,7 @@ from lpcm.encoders.canary import PROBES, fingerprint
 from lpcm.plugin.contracts import Encoder, EncoderOptions
 from lpcm.store.atomic import write_bytes
 from lpcm.store.files import FileDigests
+from lpcm_lite.encoders.heads import Lite0Heads, Lite0Mix
 from lpcm_lite.encoders.towers import Lite0, Lite0Raw
 
 
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     path = Path(arguments[0]) if arguments else Path(str(resources("lpcm_lite").joinpath("canary.json")))
     with FileDigests(None) as files:
-        found = record([Lite0(EncoderOptions(files=files)), Lite0Raw(EncoderOptions(files=files))])
+        options = EncoderOptions(files=files)
+        found = record([make(options) for make in (Lite0, Lite0Raw, Lite0Heads, Lite0Mix)])
     write_bytes(path, (json.dumps(found, indent=1) + "\n").encode())
     print(f"recorded {', '.join(found['encoders'])} in {path}")
     return 0

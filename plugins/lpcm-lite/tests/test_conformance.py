@@ -25,3 +25,18 @@ def test_emoji_conforms(check: Callable[[], None]) -> None:
 @check_dataset("icons")
 def test_icons_conform(check: Callable[[], None]) -> None:
     check()
+
+
+@check_encoder("lite0-heads")
+def test_lite0_heads_conforms(check: Callable[[], None]) -> None:
+    check()
+
+
+@check_encoder("lite0-mix")
+def test_lite0_mix_conforms(check: Callable[[], None]) -> None:
+    check()
+
+
+@check_dataset("drawn-names")
+def test_drawn_names_conform(check: Callable[[], None]) -> None:
+    check()
