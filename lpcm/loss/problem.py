@@ -140,6 +140,8 @@ def check(
             raise ValueError(
                 f"pairs within x: row i is paired with row (i + n/2) mod n, so n must be even, got {n}; or pass labels"
             )
+        if n < 2:
+            raise ValueError(f"pairs within x need at least two rows, got x of shape {tuple(x.shape)}")
     if problem.precision == "bf16" and torch.float64 in (x.dtype, x.dtype if y is None else y.dtype):
         raise ValueError("precision='bf16' with float64 features: convert them, or leave precision at 'auto'")
     scale = _scalar("logit_scale", logit_scale, x)

@@ -55,6 +55,12 @@ WRONG = [
     ((X, Y, 1.0), {"weights": [1, 2, 3, 4]}, ValueError, r"list"),
     ((X.double(), Y.double(), 1.0), {"precision": "bf16"}, ValueError, r"float64 features"),
     ((X[:3], None, 1.0), {}, ValueError, r"n must be even, got 3"),
+    (
+        (X[:1], None, 1.0),
+        {"labels": torch.tensor([0])},
+        ValueError,
+        r"at least two rows, got x of shape (1, 6)",
+    ),
     ((X, None, 1.0), {"directions": "both"}, ValueError, r"directions must be 'rows'"),
     ((X, None, 1.0), {"labels": torch.tensor([1, 0, 2, 3])}, ValueError, r"row 2 names itself"),
     ((X, None, 1.0), {"labels": torch.tensor([1, 2, 3, 0])}, ValueError, r"must be mutual"),
@@ -176,3 +182,9 @@ def test_the_core_checks_for_itself():
         )
     with pytest.raises(ValueError, match="column 4"):
         _core.contrastive_forward(good, good, place, None, 0, 1, options, addresses)
+
+
+def test_the_reference_refuses_a_lone_row_too():
+    """Nothing is left to compare with: a loss of zero would look like an answer."""
+    with pytest.raises(ValueError, match="at least two rows"):
+        lpcm.contrastive_loss(X[:1], None, 1.0, labels=torch.tensor([0]), impl="reference")
