@@ -20,6 +20,7 @@ from lpcm.errors import (
     MissingError,
 )
 from lpcm.study.progress import Reporter
+from lpcm.study.run_folder import write_parts
 from lpcm.study.runner import Run, Runner
 from lpcm.study.spec import Study
 from lpcm.study.suite import Part, find_study, is_suite, parts_of
@@ -62,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     parts, suite = asked(arguments)
     host, store = host_of(arguments), store_of(arguments)
     home = (arguments.out or Path("runs") / suite) if suite else arguments.out
+    if suite:
+        write_parts(home, [part.name for part in parts])
     done: list[tuple[str, Run]] = []
     for part in parts:
         reporter = Reporter() if arguments.quiet else TerminalReporter()

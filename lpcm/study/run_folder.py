@@ -21,6 +21,8 @@ from lpcm.store.atomic import write_bytes
 from lpcm.store.results import StoredRow
 from lpcm.study.spec import Study
 
+PARTS = "parts.json"
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -97,6 +99,26 @@ def read_run(path: Path) -> Finished:
             f"go on with it: lpcm-eval run {path / 'study.toml'} --out {path}",
         )
     return Finished(rows, summary)
+
+
+def write_parts(home: Path, names: Sequence[str]) -> None:
+    """Note the parts of a suite in its folder, in their order; each is a run in a folder of its name.
+
+    Raises:
+        UsageError: when the folder belongs to something else.
+    """
+    if home.exists() and (not home.is_dir() or (any(home.iterdir()) and not (home / PARTS).exists())):
+        raise UsageError(f"{home} is not the folder of a suite", "give --out a new or empty folder")
+    home.mkdir(parents=True, exist_ok=True)
+    _write_if_changed(home / PARTS, json.dumps(list(names)) + "\n")
+
+
+def parts_in(path: Path) -> tuple[str, ...]:
+    """Names of the parts of a suite that have a folder, in their order; none for the folder of a run."""
+    if not (path / PARTS).exists():
+        return ()
+    names: list[str] = json.loads((path / PARTS).read_text(encoding="utf-8"))
+    return tuple(name for name in names if (path / name / "study.toml").exists())
 
 
 def _read_lines(path: Path) -> tuple[dict[str, Any], ...]:

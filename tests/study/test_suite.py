@@ -68,10 +68,25 @@ def test_a_suite_runs_its_parts_into_one_folder_and_goes_on(command, tmp_path):
     assert (code, answer["exit_code"]) == (0, 0)
     assert [part["name"] for part in answer["parts"]] == ["plain", "white"]
     assert all((tmp_path / "suite" / part / "rows.jsonl").exists() for part in ("plain", "white"))
+    shown, tables, _ = command("show", tmp_path / "suite", store=False)
+    assert shown == 0
+    assert tables.index("part plain") < tables.index("part white")
+    shown, pages, _ = command("show", tmp_path / "suite", "--markdown", store=False)
+    assert pages.index("## plain") < pages.index("## white")
+    shown, told, _ = command("show", tmp_path / "suite", "--json", store=False)
+    assert [part["name"] for part in json.loads(told)["parts"]] == ["plain", "white"]
     again, out, said = command("run", file, "--out", tmp_path / "suite")
     assert again == 0
     assert said.count("nothing to do") == 2
     assert out.count("toy on toy") == 2
+
+
+def test_a_suite_does_not_move_into_a_folder_of_something_else(command, tmp_path):
+    file = tmp_path / "two.toml"
+    file.write_text(TWO)
+    code, _, said = command("run", file, "--out", tmp_path)  # it holds the study file
+    assert code == 2
+    assert "is not the folder of a suite" in said
 
 
 def test_a_part_that_cannot_be_planned_leaves_the_others_their_turn(command, tmp_path):
