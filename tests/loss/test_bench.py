@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
+import torch
 
 from lpcm.cli import bench
+from lpcm.loss import throughput
 
 
 def test_help_imports_no_torch():
@@ -43,6 +46,32 @@ def test_losses_can_be_chosen(capsys):
     assert bench.run([*line, "--losses", "open_clip bf16", "lpcm bf16"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["name"] for row in rows] == ["open_clip bf16", "lpcm bf16"]
+
+
+def test_a_baseline_that_talks_does_not_spoil_the_json(capsys, monkeypatch):
+    quiet = throughput.contenders(baselines=False)[0]
+
+    def loss(x, y, s):
+        print("compiling")
+        return quiet.loss(x, y, s)
+
+    monkeypatch.setattr(throughput, "contenders", lambda **_: [replace(quiet, name="chatty", loss=loss)])
+    assert bench.run(["--n", "17", "--d", "3", "--repeats", "1", "--threads", "1", "--json"]) == 0
+    said = capsys.readouterr()
+    assert [row["name"] for row in json.loads(said.out)["rows"]] == ["chatty"]
+    assert "compiling" in said.err
+
+
+def test_keops_gives_the_same_loss_and_gradients(towers, differentiate, relative):
+    pytest.importorskip("pykeops", reason="KeOps is not installed")
+    x, y = towers(33, 3)
+    ours, theirs = (
+        differentiate(c.loss, x, y, 14.0, dtype=torch.float32)
+        for c in throughput.contenders(compiled=False)
+        if c.name in ("lpcm fp32", "keops fp32")
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        assert relative(a, b) < 2e-5  # fp32's promise
 
 
 def test_wrong_sizes_are_refused(capsys):
