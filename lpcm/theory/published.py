@@ -23,7 +23,8 @@ _PROMISES = {
 }
 
 NORMAL_LATENT = (
-    "a normal latent is not identified: rotations leave its law as it is, so no method can find its axes"
+    "a normal latent is not identified: with a normal conditional, rotations leave the law of the pair as it is, so no "
+    "method can find its axes"
 )
 
 
@@ -79,5 +80,5 @@ def reported(space: Geometry, metric: str) -> Range | None:
 
 
 def is_normal(space: Geometry) -> bool:
-    """Whether the latents are independent normals in all of R^d."""
-    return isinstance(space, Unbounded) and space.marginal.name is LawName.NORMAL
+    """Whether pairs of latents are normal in all of R^d; a conditional of another law still shows axes."""
+    return isinstance(space, Unbounded) and {space.marginal.name, space.conditional.name} == {LawName.NORMAL}

@@ -19,7 +19,7 @@ from lpcm.study.spec import Study
 from lpcm.study.suite import packaged, parts_of
 from lpcm.tasks.identifiability import Identifiability
 from lpcm.testing.simulation import AXES, KitLaboratory
-from lpcm.theory.published import promise, reported, theorem_metric
+from lpcm.theory.published import is_normal, promise, reported, theorem_metric
 
 SMALL = {"preset": "quick", "dim": 3, "m": 1, "steps": 24, "batch": 64}
 
@@ -99,6 +99,12 @@ def test_a_normal_latent_is_said_not_to_be_identified(tmp_path):
     said = " ".join(found(tmp_path, "unbounded").warnings)
     assert "no theorem covers this row" in said
     assert "normal latent is not identified" in said
+
+
+def test_a_normal_latent_with_partners_of_another_law_is_not_said_to_be_lost():
+    assert is_normal(Unbounded(3))
+    assert not is_normal(Unbounded(3, conditional="laplace:0.3"))
+    assert not is_normal(Sphere(3))
 
 
 def test_a_violated_sphere_says_that_no_theorem_covers_it_and_a_matched_one_does_not(tmp_path):
