@@ -46,7 +46,9 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     known = details[0].get("paper")
     own = [v for d in details for v in d.get("own_latents_from_codes", {}).values()]
     latents = [v for d in details for side in ("image", "text") for v in d[side]["per_latent"].values()]
-    scale = rows[0]["facts"]["scale"]
+    ends, asked = zip(
+        *((row["facts"]["scale"]["end"], row["facts"]["scale"]["theory"]) for row in rows), strict=True
+    )
     values = [row["value"] for row in rows]
     spread = f" +- {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
     return (
@@ -58,7 +60,7 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         _mean([row["ceiling"].get("supervised") for row in rows]),
         f"{100 * known['low']:.1f} to {100 * known['high']:.1f}" if known else "",
         f"{100 * max(own):.2f} at most" if own else "",
-        f"{scale['end']:.2f}, {scale['theory']:.2f}" if scale["theory"] else f"{scale['end']:.2f}, none",
+        f"{statistics.mean(ends):.2f}, {f'{asked[0]:.2f}' if asked[0] else 'none'}",
         f"{statistics.mean(row['cost']['seconds'] for row in rows) / 60:.1f}",
     )
 
