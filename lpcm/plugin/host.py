@@ -29,8 +29,12 @@ CORE = "core"
 _OFFERED_BY = {
     (Kind.ENCODER, "lite0"): "lpcm-lite",
     (Kind.ENCODER, "lite0-raw"): "lpcm-lite",
+    (Kind.ENCODER, "lite0-heads"): "lpcm-lite",
+    (Kind.ENCODER, "lite0-mix"): "lpcm-lite",
     (Kind.DATASET, "emoji"): "lpcm-lite",
     (Kind.DATASET, "icons"): "lpcm-lite",
+    (Kind.DATASET, "drawn-names"): "lpcm-lite",
+    (Kind.GEOMETRY, "torus"): "lpcm-torus",
 }
 
 
