@@ -11,7 +11,7 @@ imported only then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,13 +73,22 @@ class MappedTuner:
         return torch.nn.functional.normalize(mapped, dim=1).float()
 
 
+@overload
 def in_space(
     prompts: TextPrompts, disentangler: Disentangler, like: NDArray[np.float32] | None = None
-) -> TextPrompts:
+) -> TextPrompts: ...
+@overload
+def in_space(
+    prompts: TextPrompts | None, disentangler: Disentangler, like: NDArray[np.float32] | None = None
+) -> TextPrompts | None: ...
+def in_space(
+    prompts: TextPrompts | None, disentangler: Disentangler, like: NDArray[np.float32] | None = None
+) -> TextPrompts | None:
     """See class prompts, and the tuner of their tower, through a fitted disentangler.
 
     Args:
-        prompts: (c, d) class vectors as the encoder gives them, of length 1.
+        prompts: (c, d) class vectors as the encoder gives them, of length 1; ``None``, of one that reads no text,
+            stays ``None``.
         disentangler: fitted on features of width d.
         like: (n, d) the rows that it was fitted on. Encoders whose image features are not of length 1 have their
             prompts made as long as those are on average: the disentangler takes off a mean of that size.
@@ -88,7 +97,7 @@ def in_space(
         (c, k) class vectors, not made unit again, and a tuner that raises ``UsageError`` when it is asked for
         behind a disentangler that is not affine. The prompts themselves where the disentangler changes nothing.
     """
-    if np.array_equal(disentangler.transform(prompts.features), prompts.features):
+    if prompts is None or np.array_equal(disentangler.transform(prompts.features), prompts.features):
         return prompts
     length = 1.0 if like is None else float(np.linalg.norm(like.astype(np.float64), axis=1).mean())
     before = (length * prompts.features).astype(np.float32)

@@ -14,7 +14,7 @@ from lpcm.adapters.prompt_map import in_space
 from lpcm.adapters.tuning import Fold, Tunable
 from lpcm.errors import DataError, UsageError
 from lpcm.metrics.accuracy import accuracy
-from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler, TextPrompts
+from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler
 from lpcm.plugin.truth import Score
 from lpcm.tasks.domain_settings import ALL_SHOTS, Rule, Shots
 from lpcm.tasks.source_rows import SourceRows, draw_source_rows, lacking
@@ -168,7 +168,7 @@ def _fit(bench: Bench, train: Block, rows: SourceRows, rule: Rule, shots: Shots)
         classes=len(bench.classes),
         key=bench.key.fold("adapter"),
         val=val,
-        text=_prompts_in_space(bench, disentangler, train.features[rows.unlabelled]),
+        text=in_space(bench.prompts(), disentangler, train.features[rows.unlabelled]),
     )
     facts |= _source_accuracy(train, rows, disentangler, adapter, allowed)
     facts |= {"disentangler": dict(disentangler.report()), "adapter": dict(adapter.report())}
@@ -207,7 +207,7 @@ class _Folds(Sequence[Fold]):
             disentangler.transform(train.features[fitted]),
             train.labels[fitted],
             (disentangler.transform(train.features[judged]), train.labels[judged]),
-            _prompts_in_space(self._bench, disentangler, unmixed_on),
+            in_space(self._bench.prompts(), disentangler, unmixed_on),
         )
 
 
@@ -261,11 +261,3 @@ def _predict(
 def _allowed(bench: Bench) -> tuple[int, ...]:
     allowed = bench.allowed
     return tuple(range(len(bench.classes))) if allowed is None else tuple(allowed)
-
-
-def _prompts_in_space(
-    bench: Bench, disentangler: Disentangler, fitted_on: NDArray[np.float32]
-) -> TextPrompts | None:
-    """Class prompts seen through the disentangler, for adapters that use text."""
-    prompts = bench.prompts()
-    return None if prompts is None else in_space(prompts, disentangler, fitted_on)

@@ -21,7 +21,7 @@ from lpcm.adapters.published import Published
 from lpcm.encoders.stored import SUFFIXES, read_table
 from lpcm.errors import DataError, MissingError, UsageError, nearest
 from lpcm.metrics.accuracy import accuracy
-from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler, TextPrompts
+from lpcm.plugin.contracts import Adapter, Bench, Block, Disentangler
 from lpcm.plugin.truth import Score
 from lpcm.store.digest import file_digest
 from lpcm.tasks.protocols import PROTOCOLS, FitOn, Rules
@@ -162,7 +162,7 @@ class FewShot:
             classes=len(bench.classes),
             key=bench.key.fold("adapter"),
             val=_labelled(disentangler, chosen_on.val),
-            text=_prompts_in_space(bench, disentangler, unmixed_on),
+            text=in_space(bench.prompts(), disentangler, unmixed_on),
             **judges,
         )
         facts: dict[str, Any] = {
@@ -266,11 +266,3 @@ def _stored_features(path: Path) -> NDArray[np.float32]:
     if not path.is_file():
         raise MissingError(f"--fit-on names {path}, which is not a file")
     return read_table(path).features
-
-
-def _prompts_in_space(
-    bench: Bench, disentangler: Disentangler, fitted_on: NDArray[np.float32]
-) -> TextPrompts | None:
-    """Class prompts seen through the disentangler, for adapters that use text."""
-    prompts = bench.prompts()
-    return None if prompts is None else in_space(prompts, disentangler, fitted_on)
