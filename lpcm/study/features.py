@@ -87,6 +87,7 @@ class Features:
         self._unusable: dict[str, Exception] = {}
         self._partitions: dict[str, Mapping[str, Side]] = {}
         self._texts: dict[tuple[str, ...], NDArray[np.float32]] = {}
+        self._prompts: dict[tuple[str, ...], TextPrompts] = {}
         self._disentanglers: dict[str, Disentangler] = {}
         self.failed: dict[str, str] = {}
         self.seconds = 0.0
@@ -208,8 +209,13 @@ class Features:
         """A unit vector a class: the normalised mean of its prompts' unit vectors."""
         if Modality.TEXT not in self.encoder.modalities:
             return None
-        classes = self.dataset.classes
         templates = tuple(templates) if templates else self.dataset.templates or ("{}",)
+        if templates not in self._prompts:
+            self._prompts[templates] = self._ensemble(templates)
+        return self._prompts[templates]
+
+    def _ensemble(self, templates: tuple[str, ...]) -> TextPrompts:
+        classes = self.dataset.classes
         features = _unit(
             self.texts([template.format(name) for name in classes for template in templates]).astype(
                 np.float64
