@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from lpcm.errors import UsageError, nearest
+from lpcm.study.schema import flag, settings, text
 
 DEFAULT_DISENTANGLERS = ("none", "pca", "whiten", "rotation", "ica", "pca-ica")
 _MOST_SEEDS = 10_000  # far beyond any study; a slip of the finger must not fill the memory
@@ -90,14 +91,8 @@ def _seed_range(first: int, last: int) -> tuple[int, ...]:
     return tuple(range(first, last))
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected text")
-    return value
-
-
 def _path(value: Any) -> Path:
-    return Path(_text(value)).expanduser()
+    return Path(text(value)).expanduser()
 
 
 def _flag(value: Any) -> bool:
@@ -121,38 +116,6 @@ def _device(value: Any) -> str:
     return value
 
 
-def _settings(value: Any) -> tuple[tuple[str, Any], ...]:
-    """``["ica.k=128", ...]`` from flags or ``{"ica.k": 128}`` from a file, as sorted pairs."""
-    if isinstance(value, Mapping):
-        pairs = dict(_flatten(value))
-    else:
-        pairs = {}
-        for item in value if isinstance(value, list | tuple) else [value]:
-            name, equals, text = _text(item).partition("=")
-            if not equals:
-                raise ValueError(f"{item!r}: expected NAME.PARAM=VALUE, for example ica.k=128")
-            try:
-                pairs[name.strip()] = json.loads(text)
-            except json.JSONDecodeError:
-                pairs[name.strip()] = text
-    for name in pairs:
-        if "." not in name:
-            raise ValueError(f"{name!r}: expected NAME.PARAM, for example ica.k")
-    return tuple(sorted(pairs.items()))
-
-
-def _flatten(tables: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in tables.items():
-        path = f"{prefix}.{name}" if prefix else name
-        flat += _flatten(value, path) if isinstance(value, Mapping) else [(path, value)]
-    return flat
-
-
-def _field(parse: Callable[[Any], Any], metavar: str, text: str, default: Any = None) -> Any:
-    return field(default=default, metadata={"parse": parse, "metavar": metavar, "help": text})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """What is asked: the product to run and how.
@@ -160,61 +123,59 @@ class Study:
     Every field is a flag of ``lpcm-eval run`` (``--data-root``) and a key of a study file (``data-root``).
     """
 
-    encoder: tuple[str, ...] = _field(
+    encoder: tuple[str, ...] = flag(
         _names, "NAMES", "encoders, separated by commas; see: lpcm-eval ls encoders", ()
     )
-    task: tuple[str, ...] = _field(_names, "NAMES", "tasks; see: lpcm-eval ls tasks", ())
-    dataset: tuple[str, ...] = _field(_names, "NAMES", "datasets; by default one that needs no download", ())
-    disentangler: tuple[str, ...] = _field(
+    task: tuple[str, ...] = flag(_names, "NAMES", "tasks; see: lpcm-eval ls tasks", ())
+    dataset: tuple[str, ...] = flag(_names, "NAMES", "datasets; by default one that needs no download", ())
+    disentangler: tuple[str, ...] = flag(
         _names,
         "NAMES",
         "what is fitted between encoder and adapter; 'all' for everything installed",
         DEFAULT_DISENTANGLERS,
     )
-    adapter: tuple[str, ...] = _field(_names, "NAMES", "classifiers on frozen features", ("linear-probe",))
-    geometry: tuple[str, ...] = _field(_names, "NAMES", "latent spaces, for tasks that use one", ())
-    marginal: tuple[str, ...] = _field(
+    adapter: tuple[str, ...] = flag(_names, "NAMES", "classifiers on frozen features", ("linear-probe",))
+    geometry: tuple[str, ...] = flag(_names, "NAMES", "latent spaces, for tasks that use one", ())
+    marginal: tuple[str, ...] = flag(
         _names, "LAWS", "how latents are distributed, for tasks that make their own, for example uniform", ()
     )
-    conditional: tuple[str, ...] = _field(
+    conditional: tuple[str, ...] = flag(
         _names,
         "LAWS",
         "how a latent's partner is distributed around it, for example vmf:10 or laplace:0.1",
         (),
     )
-    metric: tuple[str, ...] = _field(
+    metric: tuple[str, ...] = flag(
         _names, "NAMES", "scores, for tasks that have several (default: the task's own)", ()
     )
-    seeds: tuple[int, ...] = _field(
+    seeds: tuple[int, ...] = flag(
         _seeds, "N|A:B|LIST", "a count, a range or a list of seeds (default: 5)", (0, 1, 2, 3, 4)
     )
-    shots: tuple[int, ...] | None = _field(_shots, "LIST", "labelled images a class (default: 1,2,4,8,16)")
-    protocol: str | None = _field(_text, "NAME", "named preset of a task, for example beyond-dags")
-    fit_on: str | None = _field(
-        _text, "train|shots|FILE", "rows that the disentangler is fitted on (default: train)"
+    shots: tuple[int, ...] | None = flag(_shots, "LIST", "labelled images a class (default: 1,2,4,8,16)")
+    protocol: str | None = flag(text, "NAME", "named preset of a task, for example beyond-dags")
+    fit_on: str | None = flag(
+        text, "train|shots|FILE", "rows that the disentangler is fitted on (default: train)"
     )
-    components: int | None = _field(
+    components: int | None = flag(
         _count, "K", "components k of every disentangler that has them (default: from the data)"
     )
-    set: tuple[tuple[str, Any], ...] = _field(
-        _settings, "NAME.PARAM=VALUE", "change a setting; may be repeated", ()
+    set: tuple[tuple[str, Any], ...] = flag(
+        settings("ica.k=128"), "NAME.PARAM=VALUE", "change a setting; may be repeated", ()
     )
 
-    weights: Path | None = _field(_path, "FILE", "weights of the encoder, instead of the default ones")
-    device: str = _field(_device, "cpu|cuda[:N]", "where the encoder runs", "cpu")
-    precision: str = _field(
+    weights: Path | None = flag(_path, "FILE", "weights of the encoder, instead of the default ones")
+    device: str = flag(_device, "cpu|cuda[:N]", "where the encoder runs", "cpu")
+    precision: str = flag(
         _one_of("fp32", "bf16", "fp16"), "fp32|bf16|fp16", "arithmetic of the encoder", "fp32"
     )
-    batch: int | None = _field(_count, "N", "images a batch (default: found by itself)")
-    workers: int | None = _field(
+    batch: int | None = flag(_count, "N", "images a batch (default: found by itself)")
+    workers: int | None = flag(
         _workers, "N", "processes that decode images (default: by the number of cores)"
     )
-    data_root: Path | None = _field(_path, "DIR", "folder of downloaded datasets (default: STORE/data)")
-    allow_download: bool = _field(_flag, "", "let datasets be downloaded", False)
-    offline: bool = _field(
-        _flag, "", "never open a connection; also LPCM_OFFLINE=1 or HF_HUB_OFFLINE=1", False
-    )
-    strict: bool = _field(_flag, "", "stop at the first corrupt image", False)
+    data_root: Path | None = flag(_path, "DIR", "folder of downloaded datasets (default: STORE/data)")
+    allow_download: bool = flag(_flag, "", "let datasets be downloaded", False)
+    offline: bool = flag(_flag, "", "never open a connection; also LPCM_OFFLINE=1 or HF_HUB_OFFLINE=1", False)
+    strict: bool = flag(_flag, "", "stop at the first corrupt image", False)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], source: str) -> Study:

@@ -5,15 +5,15 @@ Every field is a flag of ``lpcm-train`` (``--weight-decay``) and a key of a file
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from lpcm.errors import UsageError, nearest
+from lpcm.study.schema import flag, settings, text
 
 WHOLE_SET = "all"
 """A batch of every pair."""
@@ -40,12 +40,6 @@ def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(parts, list | tuple) or not all(isinstance(p, str) and p.strip() for p in parts):
         raise ValueError("expected names, separated by commas")
     return tuple(dict.fromkeys(p.strip() for p in parts))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected text")
-    return value
 
 
 def _whole(least: int) -> Callable[[Any], int]:
@@ -103,79 +97,54 @@ def _head(value: Any) -> HeadKind:
     return HeadKind(_one_of(*(kind.value for kind in HeadKind))(value))
 
 
-def _settings(value: Any) -> tuple[tuple[str, Any], ...]:
-    """``["box.extent=fixed"]`` from flags, or a table from a file, as sorted pairs."""
-    pairs: dict[str, Any] = {}
-    if isinstance(value, Mapping):
-        for owner, inner in value.items():
-            rows = inner.items() if isinstance(inner, Mapping) else [("", inner)]
-            pairs.update({f"{owner}.{name}" if name else str(owner): each for name, each in rows})
-    else:
-        for item in value if isinstance(value, list | tuple) else [value]:
-            name, equals, text = _text(item).partition("=")
-            if not equals:
-                raise ValueError(f"{item!r}: expected NAME.PARAM=VALUE, for example box.extent=fixed")
-            try:
-                pairs[name.strip()] = json.loads(text)
-            except json.JSONDecodeError:
-                pairs[name.strip()] = text
-    for name in pairs:
-        if "." not in name:
-            raise ValueError(f"{name!r}: expected NAME.PARAM, for example box.extent")
-    return tuple(sorted(pairs.items()))
-
-
-def _field(parse: Callable[[Any], Any], metavar: str, text: str, default: Any = None) -> Any:
-    return field(default=default, metadata={"parse": parse, "metavar": metavar, "help": text})
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What is trained: two frozen towers, their heads, the space that they land in, and the schedule."""
 
-    encoder: str = _field(_text, "NAME", "tower of the images; see: lpcm-eval ls encoders", "")
-    text_encoder: str | None = _field(_text, "NAME", "tower of the texts (default: the encoder's own)")
-    dataset: tuple[str, ...] = _field(
-        _names, "NAMES", "sets of images with captions, separated by commas", ()
-    )
-    head: HeadKind = _field(_head, "KIND", "on the images: linear, mlp, residual or none", HeadKind.MLP)
-    text_head: HeadKind = _field(_head, "KIND", "on the texts (default: residual)", HeadKind.RESIDUAL)
-    hidden: int = _field(_whole(1), "WIDTH", "of the inner layer of mlp and residual (default: 768)", 768)
-    dim: int | None = _field(_whole(1), "WIDTH", "of the common space (default: that of the text tower)")
-    geometry: str = _field(_text, "NAME", "space that the heads land in (default: sphere)", "sphere")
-    set: tuple[tuple[str, Any], ...] = _field(
-        _settings, "NAME.PARAM=VALUE", "change a setting of the geometry; may be repeated", ()
+    encoder: str = flag(text, "NAME", "tower of the images; see: lpcm-eval ls encoders", "")
+    text_encoder: str | None = flag(text, "NAME", "tower of the texts (default: the encoder's own)")
+    dataset: tuple[str, ...] = flag(_names, "NAMES", "sets of images with captions, separated by commas", ())
+    head: HeadKind = flag(_head, "KIND", "on the images: linear, mlp, residual or none", HeadKind.MLP)
+    text_head: HeadKind = flag(_head, "KIND", "on the texts (default: residual)", HeadKind.RESIDUAL)
+    hidden: int = flag(_whole(1), "WIDTH", "of the inner layer of mlp and residual (default: 768)", 768)
+    dim: int | None = flag(_whole(1), "WIDTH", "of the common space (default: that of the text tower)")
+    geometry: str = flag(text, "NAME", "space that the heads land in (default: sphere)", "sphere")
+    set: tuple[tuple[str, Any], ...] = flag(
+        settings("box.extent=fixed"),
+        "NAME.PARAM=VALUE",
+        "change a setting of the geometry; may be repeated",
+        (),
     )
 
-    epochs: int = _field(_whole(1), "N", "passes over the pairs, at most (default: 20)", 20)
-    batch: int | None = _field(
+    epochs: int = flag(_whole(1), "N", "passes over the pairs, at most (default: 20)", 20)
+    batch: int | None = flag(
         _batch, "N|all|auto", "pairs a step; auto is 1024, or the whole set where it is no larger", 0
     )
-    lr: float = _field(_real(0, above=True), "RATE", "highest learning rate, of AdamW (default: 0.001)", 1e-3)
-    weight_decay: float = _field(_real(0), "X", "of AdamW (default: 0.05)", 0.05)
-    warm_up: float = _field(
+    lr: float = flag(_real(0, above=True), "RATE", "highest learning rate, of AdamW (default: 0.001)", 1e-3)
+    weight_decay: float = flag(_real(0), "X", "of AdamW (default: 0.05)", 0.05)
+    warm_up: float = flag(
         _real(0, 1), "SHARE", "of the steps in which the rate rises from 0 (default: 0.1)", 0.1
     )
-    patience: int = _field(
+    patience: int = flag(
         _whole(0),
         "N",
         "epochs without a better validation retrieval before it stops; 0: never (default: 5)",
         5,
     )
-    temperature: float | None = _field(
+    temperature: float | None = flag(
         _real(0, above=True),
         "T",
         "at the start; it is learnt (default: 0.07 for the dot product, 1 for distances)",
     )
-    max_scale: float = _field(
+    max_scale: float = flag(
         _real(1), "X", "bound of 1 / temperature, against running away (default: 100)", 100.0
     )
-    label_smoothing: float = _field(_real(0, 1), "X", "of the loss (default: 0)", 0.0)
-    noise: float = _field(
+    label_smoothing: float = flag(_real(0, 1), "X", "of the loss (default: 0)", 0.0)
+    noise: float = flag(
         _real(0), "X", "Gaussian noise on image features, in their deviations (default: 0)", 0.0
     )
-    precision: str = _field(_one_of("fp32", "bf16"), "fp32|bf16", "products of the loss", "fp32")
-    seed: int = _field(_whole(0), "N", "of weights and batches", 0)
+    precision: str = flag(_one_of("fp32", "bf16"), "fp32|bf16", "products of the loss", "fp32")
+    seed: int = flag(_whole(0), "N", "of weights and batches", 0)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], source: str) -> Recipe:
