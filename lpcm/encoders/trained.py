@@ -56,7 +56,7 @@ class TrainedEncoder:
         self._options = options
         # By the folder: pair.safetensors says nothing.
         self.name = f"run:{(path if path.is_dir() else path.parent).resolve().name}"
-        host = PluginHost.discover()
+        host = options.host or PluginHost.discover()
         self._image_tower = self._tower("encoder", host)
         own = self._about["text_encoder"] == self._about["encoder"]
         self._text_tower = self._image_tower if own else self._tower("text_encoder", host)
@@ -107,7 +107,7 @@ class TrainedEncoder:
         tower = find_encoder(told["name"], host, replace(self._options, argument=""))
         # In another precision a digest is another one; the heads bear it as well as the tower does.
         trained_in_this = find_encoder(
-            told["name"], host, EncoderOptions(files=self._options.files, offline=True)
+            told["name"], host, EncoderOptions(files=self._options.files, offline=True, host=host)
         )
         if trained_in_this.digest() != told["digest"]:
             raise DataError(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from lpcm.keys import Key
+    from lpcm.plugin.host import PluginHost
     from lpcm.plugin.truth import Captions, Factors, Finding, Score
     from lpcm.plugin.tuner import MakeTuner
     from lpcm.store.files import FileDigests
@@ -93,6 +94,7 @@ class EncoderOptions:
         precision: arithmetic of the towers.
         offline: never open a connection.
         files: digests of files on disk, remembered between runs.
+        host: the plugins of this process, for an encoder that is made of others; ``None`` for the installed ones.
     """
 
     argument: str = ""
@@ -101,6 +103,7 @@ class EncoderOptions:
     precision: Precision = Precision.FP32
     offline: bool = False
     files: FileDigests
+    host: PluginHost | None = None
 
 
 @runtime_checkable

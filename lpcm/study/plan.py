@@ -349,6 +349,7 @@ def _open(
             precision=Precision(study.precision),
             offline=offline,
             files=files,
+            host=host,
         )
         try:
             encoder: Encoder = host.load(found)(encoder_options)

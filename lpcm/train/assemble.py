@@ -171,7 +171,7 @@ def find_encoder(name: str, host: PluginHost, options: EncoderOptions) -> Encode
 
 
 def _encoder(name: str, host: PluginHost, files: FileDigests, place: Place, modality: Modality) -> Encoder:
-    options = EncoderOptions(device=place.device, offline=place.offline, files=files)
+    options = EncoderOptions(device=place.device, offline=place.offline, files=files, host=host)
     encoder = find_encoder(name, host, options)
     if modality not in encoder.modalities:
         flag = "--text-encoder NAME" if modality is Modality.TEXT else "--encoder NAME"

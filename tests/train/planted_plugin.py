@@ -2,7 +2,7 @@
 
 from lpcm.plugin.contracts import Sample
 from lpcm.plugin.hookspecs import hookimpl
-from lpcm.plugin.records import DatasetRecord
+from lpcm.plugin.records import DatasetRecord, EncoderRecord, Modality
 
 LPCM_API = (1, 0)
 
@@ -27,6 +27,19 @@ class Planted:
 
     def digest(self):
         return f"planted-{self.argument}"
+
+
+@hookimpl
+def lpcm_encoders():
+    return (
+        EncoderRecord(
+            name="planted-features",
+            summary="stored features under a name that only this file knows",
+            loader="lpcm.encoders.stored:StoredEncoder",
+            takes="FILE",
+            modalities=(Modality.IMAGE, Modality.TEXT),
+        ),
+    )
 
 
 @hookimpl

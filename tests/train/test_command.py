@@ -140,6 +140,22 @@ def test_towers_that_changed_are_refused(command, stored):
     assert "was trained on another version of" in (out + err)
 
 
+def test_towers_of_a_plugin_file_are_found_again(command, stored):
+    with np.load(stored) as file:
+        arrays = dict(file)
+    arrays["texts"] = np.append(arrays["texts"], [f"a photo of a {name}." for name in ("low", "high")])
+    arrays["text_features"] = np.concatenate([arrays["text_features"], arrays["text_features"][:2]])
+    np.savez(stored, **arrays)
+    code, _, err = command(*QUICK, "--encoder", f"planted-features:{stored}", "--out", "pair", "--quiet")
+    assert code == 0, err
+    code, out, err = command(
+        *("--encoder", "run:pair", "--task", "zeroshot", "--dataset", "planted", "--disentangler", "none"),
+        *("--seeds", 1, "--quiet", "--json"),
+        program=evaluate,
+    )
+    assert code == 0, out + err
+
+
 def test_a_pair_that_is_not_there_is_named(command):
     code, out, err = command(
         *("--encoder", "run:nowhere", "--task", "fewshot", "--dataset", "planted"), program=evaluate
