@@ -143,8 +143,9 @@ def test_towers_that_changed_are_refused(command, stored):
 def test_towers_of_a_plugin_file_are_found_again(command, stored):
     with np.load(stored) as file:
         arrays = dict(file)
-    arrays["texts"] = np.append(arrays["texts"], [f"a photo of a {name}." for name in ("low", "high")])
-    arrays["text_features"] = np.concatenate([arrays["text_features"], arrays["text_features"][:2]])
+    prompts = [form.format(name) for form in ("{}", "a photo of a {}.") for name in ("low", "high")]
+    arrays["texts"] = np.append(arrays["texts"], prompts)
+    arrays["text_features"] = np.concatenate([arrays["text_features"], arrays["text_features"][:4]])
     np.savez(stored, **arrays)
     code, _, err = command(*QUICK, "--encoder", f"planted-features:{stored}", "--out", "pair", "--quiet")
     assert code == 0, err
