@@ -15,9 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lpcm.study.told import told_by
+
 HEADER = (
     "space", "marginal, conditional", "m", "steps", "metric", "seeds", "value %", "lowest latent %", "rotation %",
-    "identity %", "supervised %", "paper %", "R^2 of own latents %", "scale, theory", "minutes",
+    "identity %", "supervised %", "of ceiling %", "paper %", "seeds at it", "R^2 of own latents %", "scale, theory",
+    "minutes",
 )  # fmt: skip
 
 
@@ -43,7 +46,7 @@ def main(runs: Sequence[str]) -> None:
 
 def _figures(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     details = [row["details"] for row in rows]
-    known = details[0].get("paper")
+    known = told_by(rows).get("paper")
     own = [v for d in details for v in d.get("own_latents_from_codes", {}).values()]
     latents = [v for d in details for side in ("image", "text") for v in d[side]["per_latent"].values()]
     ends, asked = zip(
@@ -58,7 +61,11 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         _mean([row["null"].get("rotation") for row in rows]),
         _mean([row["null"].get("identity") for row in rows]),
         _mean([row["ceiling"].get("supervised") for row in rows]),
-        f"{100 * known['low']:.1f} to {100 * known['high']:.1f}" if known else "",
+        _mean(
+            [row["value"] / row["ceiling"]["supervised"] for row in rows if row["ceiling"].get("supervised")]
+        ),
+        f"{known['mean']} {100 * known['low']:.1f} to {100 * known['high']:.1f}" if known else "",
+        f"{known['reached']} of {len(rows)}" if known else "",
         f"{100 * max(own):.2f} at most" if own else "",
         f"{statistics.mean(ends):.2f}, {f'{asked[0]:.2f}' if asked[0] else 'none'}",
         f"{statistics.mean(row['cost']['seconds'] for row in rows) / 60:.1f}",

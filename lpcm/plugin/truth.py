@@ -110,7 +110,11 @@ class Score:
             disentangler or seed.
         null: what chance gives, for example ``{"chance": 0.1, "majority": 0.2}``.
         ceiling: the best that could be had on this very problem, where that is known and is not the range's end.
-        details: further JSON values for the row, for example the accuracy of each class.
+        details: further JSON values for the row, for example the accuracy of each class. What a publication reports
+            for such a row is its ``paper``, a mapping of ``low``, ``high`` (in the unit of ``value``) and ``said``
+            (in words); tables say where the measured mean lies beside it.
+        unit: of ``value`` and of all that is compared with it, for example ``"nats"``; ``None`` for a share of 1,
+            which tables print in percent.
     """
 
     metric: str
@@ -120,6 +124,7 @@ class Score:
     null: Mapping[str, float] = field(default_factory=dict)
     ceiling: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
+    unit: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

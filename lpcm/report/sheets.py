@@ -6,23 +6,33 @@ method with a column for each part; its other summary rows are shown only where 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-Row: TypeAlias = Mapping[str, Any]
+from lpcm.report.numbers import Row, Scale, duration, headed, scales_of
 
-_SMALL = 0.00005  # differences below a hundredth of a point are printed as none
+_BLIND = 0.0005  # of a null to its score: half of the last digit that is printed
 _HIDDEN = ("task", "encoder", "dataset")
 _NOTES = 8  # kinds of note that are printed; the others are counted
 _UNMIXED = ("ica", "pca-ica")
 _CONTROLS = ("none", "whiten", "rotation")
+_OWN_LATENTS = "own_latents_from_codes"  # detail of simulations whose sides have latents of their own
 
 _GAPS = (
     "to source: accuracy on held-out rows of the source domains minus the average; spread: best minus worst; "
     "vs: paired difference of the averages on the same samples, * where its 95 % interval over samples is without 0."
 )
+
+_SAID = {
+    "paper": "where the mean lies beside the range that the paper gives for such rows; seeds at it: how many score its "
+    "lower end or more.",
+    "leak": "R^2 of what one side alone has, from its codes, mean over seeds of the worse side; 0 or just below "
+    "where nothing leaks.",
+}
+"""What is said below a table, by the heading that it explains."""
 
 
 @dataclass(frozen=True)
@@ -129,41 +139,51 @@ def failures_of(rows: Sequence[Row]) -> list[Failure]:
 
 def _single(title: str, rows: Sequence[Row]) -> Sheet:
     varying, fixed = _axes(rows)
-    nulls = _named(rows, "null")
+    scales = scales_of(rows)
+    nulls, blind = _nulls(rows)
     ceilings = _named(rows, "ceiling")
-    sampled = any(row["interval"].get("samples") for row in rows)
+    shared, differing = _sizes(rows)
     columns = [
         *_columns(varying),
-        Column(f"{_metric(rows)} %"),
+        Column(headed(_metric(rows), scales)),
+        Column("lowest seed"),
         Column("found"),
         Column("95 % over seeds"),
         Column("95 % over samples"),
-        *(Column(f"{name} %") for name in (*nulls, *ceilings)),
-        Column("n"),
-        Column("seeds"),
+        *(Column(headed(name, scales)) for name in (*nulls, *ceilings)),
+        Column("of ceiling %" if len(ceilings) == 1 else ""),
+        Column(headed("paper", scales)),
+        Column("seeds at it"),
+        Column(headed("leak", scales)),
+        *(Column(name) for name in differing),
         Column("vs whiten"),
         Column("time"),
     ]
     lines = [
         (
             *(str(row["cell"].get(name, "")) for name in varying),
-            _value(row),
+            _value(row, scale),
+            _lowest(row, scale),
             str(row["facts"].get("headline", "")),
-            _span(row["interval"].get("seeds")),
-            _span(row["interval"].get("samples")),
-            *(_percent(row["null"].get(name), 1) for name in nulls),
-            *(_percent(row["ceiling"].get(name), 1) for name in ceilings),
-            # What is judged is then no sample: a count of them would mislead.
-            str(row["n"]) if sampled else "",
-            str(len(row["seeds"])),
-            _difference(row.get("difference")),
-            _duration(row["cost"]["seconds"]),
+            scale.span(row["interval"].get("seeds")),
+            scale.span(row["interval"].get("samples")),
+            *(scale.rough(row["null"].get(name)) for name in nulls),
+            *(scale.rough(row["ceiling"].get(name)) for name in ceilings),
+            _share(row, ceilings),
+            *_beside(row.get("paper"), len(row["seeds"]), scale),
+            _leaked(row, scale),
+            *(_SIZES[name](row) for name in differing),
+            scale.difference(row.get("difference")),
+            duration(row["cost"]["seconds"]),
         )
-        for row in rows
+        for row, scale in zip(rows, scales, strict=True)
     ]
     columns, lines = _without_empty(columns, lines, keep=len(varying) + 1)
-    remarks = [sentence] if (sentence := _verdict(rows, "")) else []
-    return Sheet(title, ", ".join(fixed), _alarms(rows), tuple(columns), tuple(lines), tuple(remarks))
+    told = {column.name for column in columns}
+    remarks = [f"{name}: {said}" for name, said in _SAID.items() if headed(name, scales) in told]
+    remarks += [sentence] if (sentence := _verdict(rows, "")) else []
+    known = [*fixed, *(f"{name} scores the same" for name in blind), *shared]
+    return Sheet(title, ", ".join(known), _alarms(rows), tuple(columns), tuple(lines), tuple(remarks))
 
 
 def _named(rows: Sequence[Row], field: str) -> list[str]:
@@ -171,8 +191,61 @@ def _named(rows: Sequence[Row], field: str) -> list[str]:
     return [n for n in dict.fromkeys(name for row in rows for name in row.get(field, {})) if n != "majority"]
 
 
-def _percent(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{100 * value:.{digits}f}"
+def _nulls(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Names of the nulls, and of those that every row scores as high as its value: the metric is blind to them."""
+    names = _named(rows, "null")
+    blind = [
+        name
+        for name in names
+        if all(abs(row["null"].get(name, math.inf) - row["value"]) < _BLIND for row in rows)
+    ]
+    return [name for name in names if name not in blind], blind
+
+
+def _count(row: Row) -> str:
+    """Test samples; empty where something else is judged, since a count of them would mislead."""
+    return str(row["n"]) if row["interval"].get("samples") else ""
+
+
+_SIZES: Mapping[str, Callable[[Row], str]] = {"n": _count, "seeds": lambda row: str(len(row["seeds"]))}
+
+
+def _sizes(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Sizes that all rows share, as text, and the names of those that differ."""
+    shared, differing = [], []
+    for name, of in _SIZES.items():
+        texts = {of(row) for row in rows}
+        if len(texts) > 1:
+            differing.append(name)
+        elif text := texts.pop():
+            shared.append(f"{name} {text}")
+    return shared, differing
+
+
+def _lowest(row: Row, scale: Scale) -> str:
+    """The lowest of several seeds, where each is a training of its own: one that failed must not be averaged away."""
+    is_simulated = "dataset" not in row["cell"]
+    return scale.score(min(row["values"])) if is_simulated and len(row["values"]) > 1 else ""
+
+
+def _share(row: Row, ceilings: Sequence[str]) -> str:
+    """The score as a share of the only ceiling; empty where there are several, or none to speak of."""
+    if len(ceilings) != 1 or not row["ceiling"].get(ceilings[0], 0) > 0:
+        return ""
+    return f"{100 * row['value'] / row['ceiling'][ceilings[0]]:.1f}"
+
+
+def _beside(paper: Mapping[str, Any] | None, seeds: int, scale: Scale) -> tuple[str, str]:
+    """Where the mean lies beside the paper's range, and how many seeds reach it."""
+    if not paper:
+        return "", ""
+    return f"{paper['mean']} {scale.rough_span(paper)}", f"{paper['reached']} of {seeds}"
+
+
+def _leaked(row: Row, scale: Scale) -> str:
+    """How well codes predict what only their own side knows; the worse of both sides."""
+    sides = row.get("details", {}).get(_OWN_LATENTS, {})
+    return scale.score(max(sides.values())) if sides else ""
 
 
 def _without_empty(
@@ -187,14 +260,19 @@ def _pooled(title: str, rows: Sequence[Row]) -> Sheet:
     over = rows[0]["over"]
     varying, fixed = _axes(rows)
     parts = list(dict.fromkeys(name for row in rows for name in row["parts"]))
-    chances = {f"{100 * row['null']['chance']:.1f}" for row in rows if "chance" in row["null"]}
+    scales = scales_of(rows)
+    chances = {
+        scale.rough(row["null"]["chance"])
+        for row, scale in zip(rows, scales, strict=True)
+        if "chance" in row["null"]
+    }
     known = [*fixed, f"n {rows[0]['n']}"]
     if len(chances) == 1:
-        known.append(f"chance {chances.pop()} %")
+        known.append(headed(f"chance {chances.pop()}", scales))
     columns = [
         *_columns(varying),
         *(Column(name) for name in parts),
-        Column(f"average {_metric(rows)} %"),
+        Column(headed(f"average {_metric(rows)}", scales)),
         Column("95 % over seeds"),
         Column("95 % over samples"),
         Column("worst"),
@@ -205,25 +283,22 @@ def _pooled(title: str, rows: Sequence[Row]) -> Sheet:
         Column("time"),
     ]
     lines = []
-    for row in rows:
+    for row, scale in zip(rows, scales, strict=True):
         differences = {d["to"]: d for d in row["differences"]}
         gap = row["gap"]
         lines.append(
             (
                 *(str(row["cell"].get(name, "")) for name in varying),
-                *(
-                    f"{100 * row['parts'][name]['value']:.2f}" if name in row["parts"] else ""
-                    for name in parts
-                ),
-                _value(row),
-                _span(row["interval"].get("seeds")),
-                _span(row["interval"].get("samples")),
-                f"{100 * row['worst']['value']:.2f}",
-                f"{100 * gap['to_source']:+.2f}" if "to_source" in gap else "",
-                f"{100 * gap['between']:.2f}",
-                *(_difference(differences.get(name)) for name in _CONTROLS),
+                *(scale.score(row["parts"][name]["value"]) if name in row["parts"] else "" for name in parts),
+                _value(row, scale),
+                scale.span(row["interval"].get("seeds")),
+                scale.span(row["interval"].get("samples")),
+                scale.score(row["worst"]["value"]),
+                scale.change(gap["to_source"]) if "to_source" in gap else "",
+                scale.score(gap["between"]),
+                *(scale.difference(differences.get(name)) for name in _CONTROLS),
                 str(len(row["seeds"])),
-                _duration(row["cost"]["seconds"]),
+                duration(row["cost"]["seconds"]),
             )
         )
     remarks = [_GAPS]
@@ -284,21 +359,8 @@ def _alarms(rows: Sequence[Row]) -> tuple[Alarm, ...]:
     return tuple(alarms)
 
 
-def _value(row: Row) -> str:
-    return f"{100 * row['value']:.2f}" + (" oracle" if row.get("oracle") else "")
-
-
-def _span(interval: Mapping[str, Any] | None) -> str:
-    return f"{100 * interval['low']:.2f} to {100 * interval['high']:.2f}" if interval else ""
-
-
-def _difference(difference: Mapping[str, Any] | None) -> str:
-    if not difference:
-        return ""
-    if abs(difference["value"]) < _SMALL and max(abs(difference["low"]), abs(difference["high"])) < _SMALL:
-        return "same"
-    star = "" if difference["low"] <= 0 <= difference["high"] else " *"
-    return f"{100 * difference['value']:+.2f}{star}"
+def _value(row: Row, scale: Scale) -> str:
+    return scale.score(row["value"]) + (" oracle" if row.get("oracle") else "")
 
 
 def _verdict(rows: Sequence[Row], where: str) -> str:
@@ -317,7 +379,3 @@ def _verdict(rows: Sequence[Row], where: str) -> str:
         f"ICA against PCA-whitening{where}: better beyond noise in {above}, worse in {below} of {len(compared)} "
         "comparisons (* marks a 95 % interval of the paired difference without 0)."
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

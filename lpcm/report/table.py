@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from lpcm.report.sheets import Sheet, failures_of, notes_of, sheets_of
@@ -36,32 +37,52 @@ def print_run(
 
 
 def _print_sheet(console: Console, sheet: Sheet) -> None:
-    from rich.table import Table
-
     fixed = f"  ({sheet.fixed})" if sheet.fixed else ""
     console.print(f"\n[bold]{sheet.title}[/bold]{fixed}", highlight=False)
     for alarm in sheet.alarms:
         console.print(f"[red]{alarm.word}[/red] {alarm.text}", highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in sheet.columns:
-        table.add_column(column.name, justify="right" if column.right else "left")
-    for line in sheet.lines:
-        table.add_row(*line)
+    table = _table(sheet, [column.name for column in sheet.columns])
+    if _needed(console, table) > console.width:
+        table = _table(sheet, _broken(sheet))
     with _room_for(console, table):
         console.print(table, highlight=False)
     for remark in sheet.remarks:
         console.print(remark, highlight=False)
 
 
+def _table(sheet: Sheet, headings: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column, heading in zip(sheet.columns, headings, strict=True):
+        table.add_column(heading, justify="right" if column.right else "left", vertical="bottom")
+    for line in sheet.lines:
+        table.add_row(*line)
+    return table
+
+
+def _broken(sheet: Sheet) -> list[str]:
+    """Headings on several lines, none wider than what is below it unless a word is."""
+    widths = [max(map(len, texts), default=1) for texts in zip(*sheet.lines, strict=True)]
+    return [
+        "\n".join(wrap(column.name, max(width, 1), break_long_words=False, break_on_hyphens=False))
+        for column, width in zip(sheet.columns, widths, strict=True)
+    ]
+
+
+def _needed(console: Console, table: Table) -> int:
+    """Columns that a table takes when nothing is wrapped."""
+    from rich.measure import Measurement
+
+    return Measurement.get(console, console.options.update(max_width=_ENDLESS), table).maximum
+
+
 @contextmanager
 def _room_for(console: Console, table: Table) -> Iterator[None]:
     """In a file a table is as wide as it needs; a terminal has the width that it has."""
-    from rich.measure import Measurement
-
     width = console.width
     if not console.is_terminal:
-        needed = Measurement.get(console, console.options.update(max_width=_ENDLESS), table).maximum
-        console.width = max(width, needed)
+        console.width = max(width, _needed(console, table))
     try:
         yield
     finally:

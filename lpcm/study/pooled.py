@@ -17,6 +17,7 @@ from lpcm.stats.paired import paired_draws
 from lpcm.stats.stratified import stratified_draws
 from lpcm.study.evidence import Evidence, described, done_of, told_difference
 from lpcm.study.rows import SCHEMA, Level, RowStatus
+from lpcm.study.told import unit_of
 
 CONTROLS = ("none", "whiten", "rotation")
 """Disentanglers that every other one is compared with, in pairs of the same test samples."""
@@ -99,6 +100,7 @@ def _pooled(
         "failed": failed,
         "metric": every[0]["metric"],
         "value": float(np.mean(list(values.values()))),
+        **unit_of(every),
         "parts": {
             name: {"value": values[name], "n": done[name][0]["n"], **_source(done[name])} for name in parts
         },

@@ -64,6 +64,7 @@ def done_row(
         "cell": dict(cell.axes),
         "metric": score.metric,
         "value": float(score.value),
+        **({"unit": score.unit} if score.unit else {}),
         "interval": dict(interval),
         "null": _floats(score.null),
         "ceiling": _floats(score.ceiling),

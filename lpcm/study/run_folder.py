@@ -20,6 +20,7 @@ from lpcm.errors import UsageError
 from lpcm.store.atomic import write_bytes
 from lpcm.store.results import StoredRow
 from lpcm.study.spec import Study
+from lpcm.study.told import completed
 
 PARTS = "parts.json"
 
@@ -98,7 +99,7 @@ def read_run(path: Path) -> Finished:
             f"the run in {path} has no rows yet",
             f"go on with it: lpcm-eval run {path / 'study.toml'} --out {path}",
         )
-    return Finished(rows, summary)
+    return Finished(rows, completed(summary, rows))
 
 
 def write_parts(home: Path, names: Sequence[str]) -> None:

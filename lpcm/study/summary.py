@@ -16,6 +16,7 @@ from lpcm.stats.intervals import bootstrap, percentiles, student_t
 from lpcm.study.evidence import Evidence, described, done_of, told_difference
 from lpcm.study.pooled import Group, pooled_rows
 from lpcm.study.rows import SCHEMA, Level, RowStatus
+from lpcm.study.told import told_by, unit_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,6 +78,7 @@ def _summary(
         "failed": len(members) - len(done),
         "metric": done[0]["metric"],
         "value": own.value,
+        **unit_of(done),
         "interval": {
             "seeds": described(across_seeds) if across_seeds else None,
             "samples": own.interval(),
@@ -90,6 +92,7 @@ def _summary(
         "selection": done[0]["selection"],
         "oracle": any(row["oracle"] for row in done),
         "facts": _shared([row["facts"] for row in done]),
+        **told_by(done),
         "warnings": list(dict.fromkeys(warning for row in done for warning in row["warnings"])),
         "cells": [row["key"] for row in done],
         "environment": done[0]["environment"],

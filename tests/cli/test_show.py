@@ -27,7 +27,7 @@ def test_markdown_is_a_table_for_a_page(command):
     assert command(*study, "--shots", "2", "--seeds", "2", "--out", "a", "--quiet")[0] == 0
     code, out, _ = command("show", "a", "--markdown")
     assert code == 0
-    assert out.startswith("**fewshot: toy on toy**\n\n| disentangler |")
+    assert out.startswith("**fewshot: toy on toy** (n 36)\n\n| disentangler |")
     assert "| whiten | linear-probe | 2 |" in out
     code, _, err = command("show", "a", "--markdown", "--json")
     assert code == 2

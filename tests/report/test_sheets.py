@@ -25,6 +25,7 @@ def summary_row(**changes):
         "null": {"chance": 0.25},
         "n": 33,
         "seeds": [0, 1],
+        "values": [0.45, 0.55],
         "difference": None,
         "oracle": False,
         "facts": {},
@@ -84,8 +85,15 @@ def printed(rows, summary, **console):
 def test_axes_that_do_not_vary_are_said_once():
     (sheet,) = sheets_of([summary_row(), summary_row(cell={"shots": 8})])
     assert sheet.title == "fewshot: e on d"
-    assert sheet.fixed == "disentangler ica"
+    assert sheet.fixed == "disentangler ica, n 33, seeds 2"
     assert column(sheet, "shots") == ["4", "8"]
+
+
+def test_sizes_that_differ_have_a_column():
+    (sheet,) = sheets_of([summary_row(), summary_row(cell={"shots": 8}, n=31, seeds=[1], values=[0.5])])
+    assert column(sheet, "n") == ["33", "31"]
+    assert column(sheet, "seeds") == ["2", "1"]
+    assert "n 33" not in sheet.fixed
 
 
 def test_numbers_are_in_percent_with_both_intervals_and_chance():
@@ -190,6 +198,16 @@ def test_notes_are_counted_and_failures_are_gathered_by_reason():
     many = notes_of([cell_row(warnings=[f"kind {i}" for i in range(11)])])
     assert len(many) == 9
     assert many[-1] == "and 3 more kinds of note in rows.jsonl"
+
+
+def test_headings_break_before_a_table_is_wider_than_the_page():
+    row = summary_row(cell={"shots": 8})
+    wide = printed([], [summary_row(), row], width=160)
+    assert "95 % over samples" in wide
+    narrow = printed([], [summary_row(), row], width=66)
+    assert "95 % over samples" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 66
+    assert "40.00 to 60.00" in narrow  # numbers stay whole
 
 
 def test_in_a_file_a_table_is_as_wide_as_it_needs():
