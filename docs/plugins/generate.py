@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lpcm import builtin
-from lpcm.plugin import contracts, hookspecs, truth
+from lpcm.plugin import contracts, hookspecs, trainable, truth
 from lpcm.plugin.records import RECORD_TYPES, Kind, Record
 from lpcm.testing import catalogue, simulation
 
@@ -26,7 +26,10 @@ _SINCE = re.compile(r"\s*Since (\d+\.\d+)\.")
 
 # What a plugin of each kind gives, by the name of its protocol, and what else belongs to it.
 PROTOCOLS: dict[Kind, tuple[str, ...]] = {
-    Kind.ENCODER: ("EncoderOptions", "Encoder", "StoredFeatures", "Preprocess", "Canary"),
+    Kind.ENCODER: (
+        *("EncoderOptions", "Encoder", "StoredFeatures", "Preprocess", "Canary"),
+        *("Trainable", "TrainableTower"),
+    ),
     Kind.GEOMETRY: ("Geometry",),
     Kind.DISENTANGLER: ("Disentangler",),
     Kind.ADAPTER: ("Adapter", "TextPrompts"),
@@ -88,7 +91,7 @@ def contract(kind: Kind | None) -> str:
     assert kind is not None
     blocks = []
     for name in PROTOCOLS[kind]:
-        thing = getattr(contracts, name, None) or getattr(truth, name)
+        thing = next(getattr(home, name) for home in (contracts, truth, trainable) if hasattr(home, name))
         text = inspect.getdoc(thing) or ""
         summary, *more = text.split("\n\n")
         told = [paragraph for paragraph in more if not _SECTION.match(paragraph)]

@@ -28,7 +28,8 @@ def parser() -> Parser:
     """The flags of ``lpcm-train``."""
     p = Parser(
         prog="lpcm-train",
-        description="Train heads on frozen towers by the contrastive loss; the result is the encoder run:DIR.",
+        description="Train heads on two towers, and the towers if asked, by the contrastive loss; the result is the "
+        "encoder run:DIR.",
         epilog="Example: lpcm-train --encoder lite0-raw --text-encoder lite0 --dataset emoji",
         allow_abbrev=False,
     )
@@ -121,7 +122,13 @@ def _train(arguments: argparse.Namespace, assembled: Assembled, teller: _Teller)
     home = arguments.out or _RUNS / f"train-{label[:80]}-{digest_of(assembled.about)[:8]}"
     folder = TrainingFolder(home, assembled.about)
     training = Training(
-        assembled.pair, recipe, assembled.train, assembled.val, Key.of(recipe.seed).fold("train")
+        assembled.pair,
+        recipe,
+        assembled.train,
+        assembled.val,
+        Key.of(recipe.seed).fold("train"),
+        assembled.inputs,
+        teller.extraction,
     )
     teller.start(training)
     progress = training.run(folder, teller.epoch)
@@ -142,7 +149,7 @@ def _train(arguments: argparse.Namespace, assembled: Assembled, teller: _Teller)
         best = progress.epochs[progress.best - 1]
         print(f"kept: epoch {best.number} of {len(progress.epochs)}, {_said(best)}")
     else:
-        print("kept: the heads as they began, since no epoch was better on validation")
+        print("kept: the weights as they began, since no epoch was better on validation")
     print(f"score it: lpcm-eval --encoder run:{folder.path} --task retrieval --dataset {recipe.dataset[0]}")
     print(f"results: {folder.path}")
     return EXIT_DONE

@@ -106,7 +106,7 @@ def encode_images(
         )
     plan = [(shard, start) for shard, samples in enumerate(shards) for start in range(0, len(samples), batch)]
     halving = _Halving(batch)
-    normalise = _Normaliser(transform, device)
+    normalise = Normaliser(transform, device)
     started, done = time.perf_counter(), 0
     parts: list[NDArray[np.float32]] = []
     rows: list[int] = []
@@ -176,7 +176,7 @@ def _image(sample: Sample) -> ImageSource:
     return sample.image
 
 
-class _Normaliser:
+class Normaliser:
     """uint8 (n, size, size, 3) to normalised float32 (n, 3, size, size), with the bits of ``Transform``."""
 
     def __init__(self, transform: Transform, device: torch.device) -> None:
@@ -186,6 +186,7 @@ class _Normaliser:
         self._std = torch.tensor(record.std, dtype=torch.float32, device=device).view(1, 3, 1, 1)
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Normalised pixels on the device."""
         channels_first = pixels.to(self._device).permute(0, 3, 1, 2).contiguous()
         return channels_first.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
 
@@ -238,7 +239,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return "can't allocate memory" in str(error) or "not enough memory" in str(error)
 
 
-def _answer(encoder: Encoder, normalise: _Normaliser, pixels: torch.Tensor) -> NDArray[np.float32]:
+def _answer(encoder: Encoder, normalise: Normaliser, pixels: torch.Tensor) -> NDArray[np.float32]:
     return _rows(encoder.encode_images(normalise(pixels)))
 
 

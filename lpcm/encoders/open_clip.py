@@ -24,6 +24,7 @@ from lpcm.store.digest import digest_of
 if TYPE_CHECKING:
     import torch
 
+    from lpcm.plugin.trainable import TrainableTower
     from lpcm.plugin.tuner import PromptTuner
 
 
@@ -92,6 +93,13 @@ class OpenClipEncoder:
         from lpcm.encoders.clip_tuner import ClipPromptTuner
 
         return ClipPromptTuner(self._model, self._tokenizer, self.name)
+
+    def trainable(self, modality: Modality) -> TrainableTower:
+        """A copy of one tower that can be trained (``lpcm.plugin.trainable``)."""
+        from lpcm.encoders.open_clip_towers import trainable_tower
+
+        tokenizer = self._tokenizer if modality is Modality.TEXT else None
+        return trainable_tower(self._model, modality, tokenizer, dtype_of(self.precision))
 
     @cached_property
     def _weights(self) -> Path:

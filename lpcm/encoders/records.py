@@ -15,6 +15,7 @@ def _openai(name: str, attribute: str, tower: str, dim: int) -> EncoderRecord:
         loader=f"lpcm.encoders.open_clip:{attribute}",
         requires=("open_clip_torch",),
         modalities=_BOTH,
+        trains=_BOTH,
         dim=dim,
         licence="MIT",
         source=_CLIP,
@@ -33,6 +34,7 @@ RECORDS: tuple[EncoderRecord, ...] = (
         loader="lpcm.encoders.open_clip:siglip_b16",
         requires=("open_clip_torch", "transformers"),
         modalities=_BOTH,
+        trains=_BOTH,
         dim=768,
         licence="Apache-2.0",
         source="Zhai et al., Sigmoid loss for language image pre-training, 2023",
@@ -44,6 +46,7 @@ RECORDS: tuple[EncoderRecord, ...] = (
         requires=("open_clip_torch",),
         takes="ARCH/PRETRAINED",
         modalities=_BOTH,
+        trains=_BOTH,
         source="https://github.com/mlfoundations/open_clip",
     ),
     EncoderRecord(

@@ -1,6 +1,7 @@
 """The encoder ``run:PATH``: a pair that lpcm-train trained, on top of the towers that it was trained on.
 
-Refuses towers that are not those of the training: heads on other features mean nothing. Building it and asking for
+Towers that learnt with their heads are given the weights that were kept with the pair. Refuses towers that are not
+those of the training, or that it did not start from: heads on other features mean nothing. Building it and asking for
 its digest import no torch.
 """
 
@@ -12,10 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from lpcm.encoders.towers import inference
 from lpcm.errors import DataError, UsageError
 from lpcm.plugin.contracts import Canary, Encoder, EncoderOptions, Preprocess, StoredFeatures
 from lpcm.plugin.host import PluginHost
 from lpcm.plugin.records import Modality
+from lpcm.plugin.trainable import Trainable, TrainableTower
 from lpcm.store.digest import digest_of
 from lpcm.train.checkpoint import PAIR, read_about
 
@@ -31,7 +34,7 @@ _SCHEME = 1
 
 
 class TrainedEncoder:
-    """Heads on frozen towers: (n, d) in the space of their geometry.
+    """Heads on towers: (n, d) in the space of their geometry.
 
     Args:
         options: ``argument`` is the folder of a training, or its ``pair.safetensors``.
@@ -71,7 +74,7 @@ class TrainedEncoder:
         self.precision = options.precision
 
     def digest(self) -> str:
-        """Hex digest of the heads and of both towers."""
+        """Hex digest of the heads, of what both towers started from, and of what they learnt."""
         return digest_of(
             {
                 "encoder": "run",
@@ -82,23 +85,41 @@ class TrainedEncoder:
         )
 
     def weights_digest(self) -> str:
-        """Hex digest of the heads' file."""
+        """Hex digest of the file of the heads and of the towers that learnt."""
         return self._options.files.digest(self._path)
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         """Encode preprocessed images, (n, 3, size, size) float32 -> (n, d) float32."""
-        return self._placed(self._pair.images, self._image_tower.encode_images(images))
+        if Modality.IMAGE not in self._learnt:
+            return self._placed(self._pair.images, self._image_tower.encode_images(images))
+        return self._placed(self._pair.images, images, through=self._pair.towers[Modality.IMAGE.value])
 
     def encode_texts(self, texts: Sequence[str]) -> torch.Tensor:
         """Encode texts in the space of the images: n strings -> (n, d) float32."""
-        return self._placed(self._pair.texts, self._text_tower.encode_texts(texts))
+        tokenise = self._learnt[Modality.TEXT].tokenise if Modality.TEXT in self._learnt else None
+        if tokenise is None:
+            return self._placed(self._pair.texts, self._text_tower.encode_texts(texts))
+        return self._placed(self._pair.texts, tokenise(texts), through=self._pair.towers[Modality.TEXT.value])
 
-    def _placed(self, head: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        with torch.inference_mode():
+    def _placed(
+        self, head: torch.nn.Module, features: torch.Tensor, through: torch.nn.Module | None = None
+    ) -> torch.Tensor:
+        with inference(self._options.device):
+            if through is not None:
+                features = through(features)
             placed: torch.Tensor = head(features.float().to(self._options.device))
         return placed
+
+    @cached_property
+    def _learnt(self) -> dict[Modality, TrainableTower]:
+        import torch
+
+        towers = {Modality.IMAGE: self._image_tower, Modality.TEXT: self._text_tower}
+        with torch.inference_mode(False):
+            return {
+                side: cast(Trainable, towers[side]).trainable(side)
+                for side in map(Modality, self._about.get("towers", ()))
+            }
 
     def _tower(self, role: str, host: PluginHost) -> Encoder:
         from lpcm.train.assemble import find_encoder
@@ -126,7 +147,9 @@ class TrainedEncoder:
 
         with torch.inference_mode(False):
             pair, _ = restored(
-                self._path, lambda name, dim, settings: make_geometry(self._host, name, dim, settings)
+                self._path,
+                lambda name, dim, settings: make_geometry(self._host, name, dim, settings),
+                {side.value: tower.module for side, tower in self._learnt.items()},
             )
             return pair.to(self._options.device)
 

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
         RunRecord as RunRecord,
         TaskRecord as TaskRecord,
     )
+    from lpcm.plugin.trainable import (
+        Trainable as Trainable,
+        TrainableTower as TrainableTower,
+    )
     from lpcm.plugin.truth import (
         Captions as Captions,
         FactorKind as FactorKind,
@@ -80,6 +84,7 @@ _HOME = {
         "AdapterRecord DatasetRecord DisentanglerRecord EncoderRecord GeometryRecord Kind MetricRecord Modality "
         "Param Role RunRecord TaskRecord"
     ),
+    "lpcm.plugin.trainable": "Trainable TrainableTower",
     "lpcm.plugin.truth": "Captions FactorKind Factors Finding Partition Roster Score Truth",
     "lpcm.plugin.tuner": "PromptTuner",
 }

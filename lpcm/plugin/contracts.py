@@ -120,7 +120,8 @@ class Encoder(Protocol):
 
     It may also have ``prompt_tuner() -> PromptTuner`` (``lpcm.plugin.tuner``): its text tower as a differentiable
     function of the words before a class name, for prompt learning. That loads weights, and raises ``UsageError``
-    where the tower does not allow it.
+    where the tower does not allow it. And ``trainable(modality) -> TrainableTower`` (``lpcm.plugin.trainable``): a
+    copy of a tower whose weights ``lpcm-train`` may change.
     """
 
     name: str

@@ -105,13 +105,18 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderRecord(Record):
-    """An encoder. The loader is called as ``attr(options: EncoderOptions) -> Encoder``."""
+    """An encoder. The loader is called as ``attr(options: EncoderOptions) -> Encoder``.
+
+    Args:
+        trains: sides that can be trained: its encoder has ``trainable`` (``lpcm.plugin.trainable``).
+    """
 
     kind: ClassVar[Kind] = Kind.ENCODER
 
     modalities: tuple[Modality, ...] = (Modality.IMAGE,)
     dim: int | None = None
     licence: str = ""
+    trains: tuple[Modality, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

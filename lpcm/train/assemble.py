@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from lpcm.errors import DataError, UsageError
@@ -15,13 +16,16 @@ from lpcm.keys import Key
 from lpcm.plugin.contracts import Dataset, DatasetOptions, Encoder, EncoderOptions, Geometry, Sample
 from lpcm.plugin.host import PluginHost
 from lpcm.plugin.records import Kind, Modality
+from lpcm.plugin.trainable import TrainableTower
 from lpcm.store.features import FeatureStore
 from lpcm.store.files import FileDigests
 from lpcm.train.heads import Pair, Shape, make_pair
 from lpcm.train.held_out import hold_out
 from lpcm.train.pairs import Pairs
-from lpcm.train.recipe import Recipe
+from lpcm.train.recipe import HeadKind, Recipe
 from lpcm.train.restored import told_shape
+from lpcm.train.sides import Inputs
+from lpcm.train.towers import batch_statistics, trainable_tower
 
 TRAIN, VAL = "train", "val"
 
@@ -33,7 +37,7 @@ class Place:
     Args:
         store: folder of features.
         data_root: of downloaded datasets.
-        device: that the towers run on.
+        device: that the towers run on; towers that learn take their heads with them.
         offline: never open a connection.
         allow_download: let datasets be downloaded.
     """
@@ -51,8 +55,9 @@ class Assembled:
 
     Args:
         recipe: with its batch settled.
-        pair: with fresh weights, standardised on the training rows.
-        train, val: the pairs.
+        pair: with fresh weights, standardised on the training rows, and with the towers that learn.
+        train, val: the pairs, with the features that the towers give before any step.
+        inputs: what the towers that learn read of ``train`` and of ``val``.
         about: what the pair is, as JSON values: the identity of the training.
         notes: choices that were made for the user.
     """
@@ -63,6 +68,27 @@ class Assembled:
     val: Pairs
     about: dict[str, Any]
     notes: tuple[str, ...]
+    inputs: tuple[Inputs, Inputs] = (Inputs(), Inputs())
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Samples with captions, and their features, (n, d)."""
+
+    samples: tuple[Sample, ...]
+    features: NDArray[np.float32]
+
+    @property
+    def captions(self) -> list[tuple[str, ...]]:
+        return [sample.captions for sample in self.samples]
+
+    def kept(self, which: NDArray[np.bool_]) -> _Side:
+        return _Side(tuple(self.samples[i] for i in np.flatnonzero(which).tolist()), self.features[which])
+
+    @classmethod
+    def joined(cls, sides: Sequence[_Side]) -> _Side:
+        samples = tuple(sample for side in sides for sample in side.samples)
+        return cls(samples, np.concatenate([side.features for side in sides]))
 
 
 def assemble(
@@ -99,32 +125,38 @@ def assemble(
     notes: list[str] = []
     key = Key.of(recipe.seed).fold("train")
 
-    sides: dict[str, list[tuple[NDArray[np.float32], list[tuple[str, ...]]]]] = {TRAIN: [], VAL: []}
+    towers = _towers(recipe, {Modality.IMAGE: images, Modality.TEXT: texts}, host)
+    normalised = batch_statistics({modality.value: tower.module for modality, tower in towers.items()})
+    notes += [
+        f"the {name} tower normalises over batches: it keeps the statistics it came with"
+        for name in normalised
+    ]
+    sides: dict[str, list[_Side]] = {TRAIN: [], VAL: []}
     for name, dataset in datasets.items():
         for split in (TRAIN, VAL):
             if split in dataset.splits:
-                sides[split].append(_side(name, dataset.samples(split), images, store, split, told))
+                sides[split].append(_side(name, dataset.samples(split), images, store, split, told, notes))
             elif split == TRAIN:
                 raise DataError(f"dataset {name!r} has no split 'train': it has {', '.join(dataset.splits)}")
         if VAL not in dataset.splits:
-            rows, captions = sides[TRAIN].pop()
-            held = hold_out(captions, key)
-            sides[TRAIN].append(_kept(rows, captions, ~held))
-            sides[VAL].append(_kept(rows, captions, held))
+            whole = sides[TRAIN].pop()
+            held = hold_out(whole.captions, key)
+            sides[TRAIN].append(whole.kept(~held))
+            sides[VAL].append(whole.kept(held))
             notes.append(f"{name} has no val split: {int(held.sum())} of its {len(held)} images are held out")
 
-    def encode(distinct: list[str]) -> NDArray[np.floating]:
-        return store.texts(texts, distinct)
-
-    train = _pairs(sides[TRAIN], encode)
+    made = [_pairs(_Side.joined(sides[split]), texts, store, images, towers) for split in (TRAIN, VAL)]
+    (train, _), (val, _) = made
     recipe = recipe.sized(len(train))
     train.for_training(recipe.batch)
-    val = _pairs(sides[VAL], encode)
     shapes = [
         Shape(kind=kind, width=rows.shape[1], hidden=recipe.hidden, dim=dim)
         for kind, rows in ((recipe.head, train.images), (recipe.text_head, train.texts))
     ]
-    pair = fresh_pair(recipe, shapes[0], shapes[1], geometry, train)
+    pair = fresh_pair(_at_own_temperature(recipe, towers), shapes[0], shapes[1], geometry, train)
+    pair.towers.update({modality.value: tower.module for modality, tower in towers.items()})
+    if towers:
+        pair.to(place.device)
     about = {
         "recipe": recipe.told(),
         "encoder": {"name": recipe.encoder, "digest": images.digest()},
@@ -134,8 +166,9 @@ def assemble(
         "geometry": {"name": recipe.geometry, "settings": recipe.geometry_settings()},
         "image": told_shape(shapes[0]),
         "text": told_shape(shapes[1]),
+        **({"towers": [modality.value for modality in towers]} if towers else {}),
     }
-    return Assembled(pair, recipe, train, val, about, tuple(notes))
+    return Assembled(pair, recipe, train, val, about, tuple(notes), (made[0][1], made[1][1]))
 
 
 def fresh_pair(recipe: Recipe, image: Shape, text: Shape, geometry: Geometry, train: Pairs) -> Pair:
@@ -163,8 +196,6 @@ def make_geometry(host: PluginHost, name: str, dim: int, settings: Mapping[str, 
 
 def find_encoder(name: str, host: PluginHost, options: EncoderOptions) -> Encoder:
     """The encoder of that name; ``options.argument`` is replaced by what follows the colon."""
-    from dataclasses import replace
-
     found = host.find(Kind.ENCODER, name)
     encoder: Encoder = host.load(found)(replace(options, argument=found.argument))
     return encoder
@@ -201,7 +232,8 @@ def _side(
     store: FeatureStore,
     split: str,
     told: Callable[[str, int, int], None],
-) -> tuple[NDArray[np.float32], list[tuple[str, ...]]]:
+    notes: list[str],
+) -> _Side:
     without = [sample.id for sample in samples if not any(text.strip() for text in sample.captions)]
     if without:
         raise DataError(
@@ -209,18 +241,53 @@ def _side(
             "give each image at least one caption, or leave it out; sets with captions: lpcm-eval ls datasets",
         )
     found = store.images(encoder, samples, progress=lambda p: told(f"{name}, {split}", p.done, p.total))
-    return found.features, [samples[i].captions for i in found.rows]
-
-
-def _kept(
-    rows: NDArray[np.float32], captions: Sequence[tuple[str, ...]], which: NDArray[np.bool_]
-) -> tuple[NDArray[np.float32], list[tuple[str, ...]]]:
-    return rows[which], [captions[i] for i in np.flatnonzero(which).tolist()]
+    if found.failed:
+        worst, reason = found.failed[0]
+        notes.append(
+            f"{len(found.failed)} of {len(samples)} images of {name} {split} cannot be read and are left out, "
+            f"first {worst!r}: {reason}"
+        )
+    return _Side(tuple(samples[i] for i in found.rows.tolist()), found.features)
 
 
 def _pairs(
-    sides: Sequence[tuple[NDArray[np.float32], list[tuple[str, ...]]]],
-    encode: Callable[[list[str]], NDArray[np.floating]],
-) -> Pairs:
-    rows = np.concatenate([features for features, _ in sides])
-    return Pairs.of(rows, [texts for _, captions in sides for texts in captions], encode)
+    side: _Side,
+    texts: Encoder,
+    store: FeatureStore,
+    images: Encoder,
+    towers: Mapping[Modality, TrainableTower],
+) -> tuple[Pairs, Inputs]:
+    tokens: list[torch.Tensor] = []
+
+    def encode(distinct: list[str]) -> NDArray[np.floating]:
+        tower = towers.get(Modality.TEXT)
+        if tower is not None and tower.tokenise is not None:
+            tokens.append(tower.tokenise(distinct))
+        return store.texts(texts, distinct)
+
+    pairs = Pairs.of(side.features, side.captions, encode)
+    learns = Modality.IMAGE in towers
+    return pairs, Inputs(
+        images=side.samples if learns else None,
+        preprocess=images.preprocess if learns else None,
+        tokens=tokens[0] if tokens else None,
+    )
+
+
+def _towers(
+    recipe: Recipe, encoders: Mapping[Modality, Encoder], host: PluginHost
+) -> dict[Modality, TrainableTower]:
+    names = {Modality.IMAGE: recipe.encoder, Modality.TEXT: recipe.text_encoder or recipe.encoder}
+    return {
+        modality: trainable_tower(names[modality], encoders[modality], modality, host)
+        for modality in recipe.train_towers
+    }
+
+
+def _at_own_temperature(recipe: Recipe, towers: Mapping[Modality, TrainableTower]) -> Recipe:
+    """Without heads the towers of one encoder are as they were trained, and so is the temperature."""
+    bare = recipe.head is HeadKind.NONE and recipe.text_head is HeadKind.NONE
+    if recipe.temperature is not None or not bare or recipe.text_encoder not in (None, recipe.encoder):
+        return recipe
+    own = next((tower.temperature for tower in towers.values()), None)
+    return replace(recipe, temperature=own)

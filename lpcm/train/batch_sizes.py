@@ -112,7 +112,9 @@ def table(points: Sequence[Point]) -> str:
 
 def _point(recipe: Recipe, assembled: Assembled) -> Point:
     key = Key.of(recipe.seed).fold("train")
-    training = Training(deepcopy(assembled.pair), recipe, assembled.train, assembled.val, key)
+    training = Training(
+        deepcopy(assembled.pair), recipe, assembled.train, assembled.val, key, assembled.inputs
+    )
     wall, cpu = time.perf_counter(), time.process_time()
     progress = training.run()
     best = progress.epochs[max(progress.best, 1) - 1]

@@ -57,7 +57,11 @@ class TrainingFolder:
             for i, parameter in enumerate(_trained(training)):
                 moments = _part(tensors, f"moments.{i}.")
                 if moments:
-                    training.optimiser.state[parameter] = moments
+                    training.optimiser.state[parameter] = {
+                        # The count of steps stays where the optimiser keeps it.
+                        name: moment if name == "step" else moment.to(parameter.device)
+                        for name, moment in moments.items()
+                    }
         except RuntimeError as error:
             raise DataError(f"{path} does not fit this training: {error}", f"remove it: rm {path}") from error
         progress = training.progress

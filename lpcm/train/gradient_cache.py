@@ -46,6 +46,9 @@ class GradientCached(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(b, ...) -> (b, d); differentiable in the tower's weights, once."""
         _refuse_batch_statistics(self.tower)
+        if len(inputs) <= self.chunk:  # its graph is that of one chunk anyway
+            whole: torch.Tensor = self.tower(inputs)
+            return whole
         parts: list[torch.Tensor] = [
             # Random layers draw the same again: their states are kept with the chunk.
             checkpoint(self.tower, part, use_reentrant=False)

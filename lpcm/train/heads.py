@@ -94,7 +94,8 @@ class Head(nn.Module):
         if self.inner is not None and self.outer is not None:
             bent = self.outer(nn.functional.gelu(self.inner(z)))
             total = bent if total is None else total + bent
-        placed: torch.Tensor = self.space(total)
+        assert total is not None  # each kind has a linear map, the identity or an inner layer
+        placed: torch.Tensor = self.space(total.float())  # half precision ends with the products
         return placed
 
 
@@ -107,6 +108,9 @@ class Pair(nn.Module):
         power: of ``lp``.
         temperature: at the start; ``None`` for the usual one of the similarity.
         max_scale: bound of 1 / temperature.
+
+    Attributes:
+        towers: those that learn with the heads, by ``image`` and ``text``; frozen ones are not here.
     """
 
     def __init__(
@@ -121,6 +125,7 @@ class Pair(nn.Module):
         super().__init__()
         self.images = images
         self.texts = texts
+        self.towers = nn.ModuleDict()
         self.similarity: Any = similarity
         self.power = power
         usual = DOT_TEMPERATURE if similarity == "dot" else DISTANCE_TEMPERATURE

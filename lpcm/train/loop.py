@@ -1,4 +1,6 @@
-"""The training loop: frozen features through heads into the contrastive loss. Chooses the epoch on validation only.
+"""The training loop: features through heads into the contrastive loss. Chooses the epoch on validation only.
+
+Features are kept ones, or those of towers that learn with the heads (``lpcm.train.sides``).
 
 Deterministic for a key and a number of threads: weights, batches, captions and noise are drawn from it, so that a
 training that was stopped goes on to the same bytes. No global generator is touched.
@@ -7,13 +9,16 @@ training that was stopped goes on to the same bytes. No global generator is touc
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from lpcm.errors import DataError
 from lpcm.keys import Key
@@ -22,6 +27,7 @@ from lpcm.train.columns import Columns
 from lpcm.train.heads import Pair
 from lpcm.train.pairs import Pairs
 from lpcm.train.recipe import Recipe
+from lpcm.train.sides import Inputs, features_now, sides_of
 from lpcm.train.validation import Retrieval, retrieval
 
 
@@ -94,29 +100,40 @@ class Training:
         train: pairs to learn from, checked by ``Pairs.for_training``.
         val: pairs to choose the epoch on; without them the last epoch is kept.
         key: of batches, captions and noise.
+        inputs: what the pair's towers read of ``train`` and of ``val``, where it has any.
+        told: told of images that a tower has read in an epoch: what, done, total.
 
     Attributes:
         best: the weights to keep, those of ``progress.best``.
     """
 
-    def __init__(self, pair: Pair, recipe: Recipe, train: Pairs, val: Pairs | None, key: Key) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        recipe: Recipe,
+        train: Pairs,
+        val: Pairs | None,
+        key: Key,
+        inputs: tuple[Inputs, Inputs] = (Inputs(), Inputs()),
+        told: Callable[[str, int, int], None] = lambda what, done, total: None,
+    ) -> None:
         self.pair, self.recipe, self.val = pair, recipe, val
         self.progress = Progress()
         self.best = _copied(pair)
         self._train = train.for_training(recipe.batch)
         self._columns = Columns(train)
-        self._images, self._texts = torch.from_numpy(train.images), torch.from_numpy(train.texts)
+        self._images, self._texts = sides_of(pair, train, inputs[0], recipe)
+        self._val_inputs, self._told = inputs[1], told
+        self._device = pair.log_scale.device
         self._key = key
         self.batches = math.ceil(len(train) / (recipe.batch or len(train)))
-        decayed = [p for p in pair.parameters() if p.requires_grad and p.dim() > 1]
-        plain = [p for p in pair.parameters() if p.requires_grad and p.dim() <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
-            ],
-            lr=recipe.lr,
-        )
+        towers = list(pair.towers.parameters())
+        slow = {id(parameter) for parameter in towers}
+        heads = [parameter for parameter in pair.parameters() if id(parameter) not in slow]
+        groups = _groups(heads, recipe.lr, recipe.weight_decay)
+        if towers:
+            groups += _groups(towers, recipe.tower_lr, recipe.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=recipe.lr)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
 
     @property
@@ -140,7 +157,7 @@ class Training:
         if keeper is not None:
             keeper.restore(self)
         if self.val is not None and not self.progress.epochs:
-            self.progress.best_score = retrieval(self.pair, self.val).score
+            self.progress.best_score = self._validated("validation").score
         while not self.finished:
             self._epoch()
             if keeper is not None:
@@ -159,35 +176,47 @@ class Training:
         number = len(progress.epochs) + 1
         key = self._key.fold("epoch", number)
         generator, noise = key.fold("batches").generator(), key.fold("noise").torch_generator()
+        parts = np.array_split(generator.permutation(len(self._train)), self.batches)
+        drawn = [self._columns.draw(rows, generator) for rows in parts]
+        images = self._images.stream([rows for rows, _, _ in drawn], partial(self._told, f"epoch {number}"))
+        texts = self._texts.stream([texts for _, texts, _ in drawn])
         total = 0.0
-        for rows in np.array_split(generator.permutation(len(self._train)), self.batches):
-            total += self._step(rows, generator, noise)
-            progress.steps += 1
+        with closing(images):
+            for x, y, (_, _, labels) in zip(images, texts, drawn, strict=True):
+                total += self._step(x, y, torch.from_numpy(labels).to(self._device), noise)
+                progress.steps += 1
         loss = total / self.batches
-        val = None if self.val is None else retrieval(self.pair, self.val)
+        val = None if self.val is None else self._validated(f"epoch {number}, validation")
         temperature = 1 / float(self.pair.scale.detach())
         progress.epochs.append(Epoch(number, loss, temperature, val))
         if val is None or val.score > progress.best_score:
             progress.best, progress.best_score = number, -1.0 if val is None else val.score
             self.best = _copied(self.pair)
 
-    def _step(
-        self, rows: np.ndarray[Any, Any], generator: np.random.Generator, noise: torch.Generator
-    ) -> float:
-        rows, texts, labels = self._columns.draw(rows, generator)
-        x = self._images[torch.from_numpy(rows)]
-        shaken = torch.randn(x.shape, generator=noise) * self.recipe.noise if self.recipe.noise else None
+    def _validated(self, what: str) -> Retrieval:
+        assert self.val is not None
+        now = self.val
+        if self.pair.towers:
+            now = features_now(self.pair, self.val, self._val_inputs, self.recipe, partial(self._told, what))
+        return retrieval(self.pair, now)
+
+    def _step(self, x: torch.Tensor, y: torch.Tensor, labels: torch.Tensor, noise: torch.Generator) -> float:
+        half = self.recipe.precision == "bf16"
+        shaken = None
+        if self.recipe.noise:
+            shaken = (torch.randn(x.shape, generator=noise) * self.recipe.noise).to(self._device)
         self.optimiser.zero_grad(set_to_none=True)
         self._refuse_not_finite("scale", float(self.pair.scale.detach()))
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+            placed = self.pair.images(x, shaken), self.pair.texts(y)
         loss = contrastive_loss(
-            self.pair.images(x, shaken),
-            self.pair.texts(self._texts[torch.from_numpy(texts)]),
+            *placed,
             self.pair.scale,
-            labels=torch.from_numpy(labels),
+            labels=labels,
             similarity=self.pair.similarity,
             power=self.pair.power,
             label_smoothing=self.recipe.label_smoothing,
-            precision="bf16" if self.recipe.precision == "bf16" else "auto",
+            precision="bf16" if half else "auto",
         )
         value = float(loss.detach())
         self._refuse_not_finite("loss", value)
@@ -202,8 +231,12 @@ class Training:
         if not math.isfinite(value):
             raise DataError(
                 f"the {what} is {value} at step {self.progress.steps + 1}: training cannot go on",
-                f"type a lower rate, --lr {self.recipe.lr / 10:g}, and a new --out",
+                f"type a lower rate, {self._lower()}, and a new --out",
             )
+
+    def _lower(self) -> str:
+        lower = f"--lr {self.recipe.lr / 10:g}"
+        return f"{lower} or --tower-lr {self.recipe.tower_lr / 10:g}" if self.pair.towers else lower
 
     def _rate(self, step: int) -> float:
         """Share of the highest rate: a line up while warming up, then a half cosine to 0."""
@@ -212,6 +245,15 @@ class Training:
         if step < warm:
             return (step + 1) / (warm + 1)
         return (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm)))) / 2
+
+
+def _groups(parameters: Sequence[nn.Parameter], lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Those that are trained: matrices, which are decayed, and the others, which are not."""
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    return [
+        {"params": [p for p in trained if p.dim() > 1], "lr": lr, "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "lr": lr, "weight_decay": 0.0},
+    ]
 
 
 def _copied(pair: Pair) -> dict[str, torch.Tensor]:

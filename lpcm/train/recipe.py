@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lpcm.errors import UsageError, nearest
+from lpcm.plugin.records import Modality
 from lpcm.study.schema import flag, settings, text
 
 WHOLE_SET = "all"
@@ -40,6 +41,13 @@ def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(parts, list | tuple) or not all(isinstance(p, str) and p.strip() for p in parts):
         raise ValueError("expected names, separated by commas")
     return tuple(dict.fromkeys(p.strip() for p in parts))
+
+
+def _modalities(value: Any) -> tuple[Modality, ...]:
+    given = _names(value)
+    for name in given:
+        _one_of(*(modality.value for modality in Modality))(name)
+    return tuple(modality for modality in Modality if modality.value in given)
 
 
 def _whole(least: int) -> Callable[[Any], int]:
@@ -99,13 +107,22 @@ def _head(value: Any) -> HeadKind:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What is trained: two frozen towers, their heads, the space that they land in, and the schedule."""
+    """What is trained: two towers, frozen or not, their heads, the space that they land in, and the schedule."""
 
     encoder: str = flag(text, "NAME", "tower of the images; see: lpcm-eval ls encoders", "")
     text_encoder: str | None = flag(text, "NAME", "tower of the texts (default: the encoder's own)")
     dataset: tuple[str, ...] = flag(_names, "NAMES", "sets of images with captions, separated by commas", ())
     head: HeadKind = flag(_head, "KIND", "on the images: linear, mlp, residual or none", HeadKind.MLP)
     text_head: HeadKind = flag(_head, "KIND", "on the texts (default: residual)", HeadKind.RESIDUAL)
+    train_towers: tuple[Modality, ...] = flag(
+        _modalities, "image,text", "towers that learn with their heads (default: none, both are frozen)", ()
+    )
+    tower_lr: float = flag(
+        _real(0, above=True), "RATE", "highest learning rate of towers that learn (default: 0.00001)", 1e-5
+    )
+    chunk: int = flag(
+        _whole(1), "N", "rows of a tower that learns that are in memory at once (default: 64)", 64
+    )
     hidden: int = flag(_whole(1), "WIDTH", "of the inner layer of mlp and residual (default: 768)", 768)
     dim: int | None = flag(_whole(1), "WIDTH", "of the common space (default: that of the text tower)")
     geometry: str = flag(text, "NAME", "space that the heads land in (default: sphere)", "sphere")
@@ -143,7 +160,12 @@ class Recipe:
     noise: float = flag(
         _real(0), "X", "Gaussian noise on image features, in their deviations (default: 0)", 0.0
     )
-    precision: str = flag(_one_of("fp32", "bf16"), "fp32|bf16", "products of the loss", "fp32")
+    precision: str = flag(
+        _one_of("fp32", "bf16"),
+        "fp32|bf16",
+        "products of the loss, of heads and of towers that learn",
+        "fp32",
+    )
     seed: int = flag(_whole(0), "N", "of weights and batches", 0)
 
     @classmethod
@@ -178,6 +200,10 @@ class Recipe:
         values |= {"head": self.head.value, "text_head": self.text_head.value, "dataset": list(self.dataset)}
         values["batch"] = WHOLE_SET if self.batch is None else self.batch or AUTO
         values["set"] = dict(self.set)
+        values["train_towers"] = [modality.value for modality in self.train_towers]
+        if not self.train_towers:  # what then has no part in the training is not told
+            for name in ("train_towers", "tower_lr", "chunk"):
+                del values[name]
         return values
 
     def sized(self, pairs: int) -> Recipe:

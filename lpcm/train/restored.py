@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from lpcm.errors import DataError
 from lpcm.keys import Key
 from lpcm.plugin.contracts import Geometry
@@ -23,8 +25,15 @@ def told_shape(shape: Shape) -> dict[str, Any]:
     return {**asdict(shape), "kind": shape.kind.value}
 
 
-def restored(path: Path, geometry: MakeGeometry) -> tuple[Pair, dict[str, Any]]:
+def restored(
+    path: Path, geometry: MakeGeometry, towers: Mapping[str, nn.Module] | None = None
+) -> tuple[Pair, dict[str, Any]]:
     """The pair of a file, frozen, and what the file says of it.
+
+    Args:
+        path: of the file.
+        geometry: makes the space that the file names.
+        towers: the modules that were trained with the heads, by ``image`` and ``text``; they are given the weights.
 
     Raises:
         MissingError: when the file is not there.
@@ -40,6 +49,7 @@ def restored(path: Path, geometry: MakeGeometry) -> tuple[Pair, dict[str, Any]]:
         pair = make_pair(
             shapes[0], shapes[1], space, recipe.get("temperature"), recipe["max_scale"], Key.of(0)
         )
+        pair.towers.update(dict(towers or {}))
         pair.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{path} is not a pair that this version can read: {error}") from error

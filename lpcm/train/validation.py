@@ -51,7 +51,9 @@ def retrieval(pair: Pair, pairs: Pairs, rows: NDArray[np.bool_] | None = None) -
         pairs: held out.
         rows: (n,) images to ask for; the texts of all images stay in the gallery. ``None`` for all.
     """
-    x, y = pair.images(torch.from_numpy(pairs.images)), pair.texts(torch.from_numpy(pairs.texts))
+    device = pair.log_scale.device
+    x = pair.images(torch.from_numpy(pairs.images).to(device)).cpu()
+    y = pair.texts(torch.from_numpy(pairs.texts).to(device)).cpu()
     return recall(x, y, pairs, pair.similarity, pair.power, rows)
 
 

@@ -9,7 +9,7 @@ import pytest
 from lpcm.cli.main import main as evaluate
 from lpcm.cli.train import main
 from lpcm.train.recipe import Recipe
-from tests.train.conftest import PLUGIN
+from tests.train.conftest import PLUGIN, TINY_PLUGIN
 
 QUICK = ("--epochs", "8", "--lr", "0.01", "--hidden", "33", "--dim", "9", "--batch", "30", "--patience", "0")
 
@@ -152,6 +152,40 @@ def test_towers_of_a_plugin_file_are_found_again(command, stored):
     code, out, err = command(
         *("--encoder", "run:pair", "--task", "zeroshot", "--dataset", "planted", "--disentangler", "none"),
         *("--seeds", 1, "--quiet", "--json"),
+        program=evaluate,
+    )
+    assert code == 0, out + err
+
+
+def test_towers_that_learn_are_fine_tuned_and_scored(command, tiny, shapes):
+    code, out, err = command(
+        *(
+            "--encoder",
+            f"tiny-clip:{tiny}",
+            "--train-towers",
+            "image,text",
+            "--head",
+            "none",
+            "--text-head",
+            "none",
+        ),
+        *("--epochs", 2, "--chunk", 6, "--tower-lr", 0.003, "--out", "tuned", "--plugin", TINY_PLUGIN),
+        dataset=f"csv:{shapes}",
+    )
+    assert code == 0, err
+    assert "epoch 2: 28 of 28 images" in err
+    code, out, err = command(
+        *(
+            "--encoder",
+            "run:tuned",
+            "--task",
+            "zeroshot",
+            "--dataset",
+            f"csv:{shapes}",
+            "--disentangler",
+            "none",
+        ),
+        *("--seeds", 1, "--quiet", "--json", "--plugin", TINY_PLUGIN),
         program=evaluate,
     )
     assert code == 0, out + err

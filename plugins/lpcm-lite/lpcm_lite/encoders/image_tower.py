@@ -43,16 +43,21 @@ class ImageTower:
     @torch.inference_mode()
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Mean over the last feature map: (n, 3, 224, 224) float32 -> (n, 1280) float32."""
-        ready = images.to(device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+        ready = images.to(device=self.device, dtype=self.dtype)
         with _all_bits(self.device):
-            maps: torch.Tensor = self.network.extract_features(ready)
-        return maps.float().mean((2, 3))
+            return pooled(self.network, ready)
 
     @torch.inference_mode()
     def logits(self, features: torch.Tensor) -> torch.Tensor:
         """Scores of the 1,000 ImageNet classes: (n, 1280) -> (n, 1000) float32."""
         scores: torch.Tensor = self.network._fc(features.to(self.dtype))
         return scores.float()
+
+
+def pooled(network: Any, images: torch.Tensor) -> torch.Tensor:
+    """Mean over the last feature map: (n, 3, 224, 224) where the network is -> (n, 1280) float32."""
+    maps: torch.Tensor = network.extract_features(images.to(memory_format=torch.channels_last))
+    return maps.float().mean((2, 3))
 
 
 def _all_bits(device: torch.device) -> AbstractContextManager[None]:

@@ -22,6 +22,7 @@ from lpcm_lite.packages import release
 if TYPE_CHECKING:
     import torch
 
+    from lpcm.plugin.trainable import TrainableTower
     from lpcm.plugin.tuner import PromptTuner
     from lpcm_lite.encoders.image_tower import ImageTower
     from lpcm_lite.encoders.text_tower import TextTower
@@ -108,6 +109,14 @@ class Lite0Raw:
         """Refused: this encoder has no text tower."""
         raise UsageError("encoder 'lite0-raw' reads no text", "--encoder lite0 reads images and text")
 
+    def trainable(self, modality: Modality) -> TrainableTower:
+        """A copy of EfficientNet that can be trained (``lpcm.plugin.trainable``)."""
+        from lpcm_lite.encoders.trainable import image_tower
+
+        if modality is not Modality.IMAGE:
+            raise UsageError("encoder 'lite0-raw' reads no text", "--text-encoder lite0 has a tower of texts")
+        return image_tower(self._images)
+
     def _facts(self) -> dict[str, Any]:
         return {"packages": [release("efficientnet-lite-pytorch")]}
 
@@ -150,6 +159,21 @@ class Lite0(Lite0Raw):
         from lpcm_lite.encoders.prompt_tuner import MiniLMPromptTuner
 
         return MiniLMPromptTuner(self._texts.model)
+
+    def trainable(self, modality: Modality) -> TrainableTower:
+        """A copy of MiniLM that can be trained (``lpcm.plugin.trainable``).
+
+        Raises:
+            UsageError: for the side of images, whose features are made of vectors of texts.
+        """
+        from lpcm_lite.encoders.trainable import text_tower
+
+        if modality is not Modality.TEXT or self.name != Lite0.name:
+            raise UsageError(
+                f"the {modality.value} features of {self.name!r} are no tower's own and cannot be trained",
+                "type --encoder lite0-raw --text-encoder lite0",
+            )
+        return text_tower(self._texts)
 
     def _facts(self) -> dict[str, Any]:
         store = self._options.files
