@@ -78,7 +78,10 @@ class Identifiability:
                 f"identifiability.head is {head!r}: expected {' or '.join(_HEADS)}", nearest(head, _HEADS)
             )
         self._head = head
-        self._recipe = _recipe(preset, dim, steps, batch)
+        self._changes = {"steps": steps, "batch": batch}
+        _recipe(
+            preset, dim, self._changes, signal=1.0
+        )  # numbers that cannot be are refused before anything runs
         given = {
             "codes": codes,
             "temperature": temperature,
@@ -115,20 +118,21 @@ class Identifiability:
             dependence=float(swept["dependence"]),
             misaligned=float(swept["misaligned"]),
         )
+        recipe = _recipe(self._preset, self._dim, self._changes, model.signal)
         name = str(axes.get("metric", theorem_metric(truth)))
         metric = laboratory.metric(name)
-        test = model.draw(laboratory.key.fold("test"), self._recipe.test)
+        test = model.draw(laboratory.key.fold("test"), recipe.test)
         trained = train(
             model,
             space,
-            self._recipe,
+            recipe,
             temperature,
             laboratory.key.fold("train"),
             laboratory.workspace,
             score=lambda encoder: value_of(metric, test.z_x, encoder.encode(test.x)),
             progress=laboratory.progress,
         )
-        return self._finding(laboratory, truth, name, metric, model, test, trained, swept)
+        return self._finding(laboratory, truth, recipe, name, metric, model, test, trained, swept)
 
     def _is_bent(self, swept: Mapping[str, Any]) -> bool:
         """Whether a setting leaves what the paper's table speaks of."""
@@ -142,6 +146,7 @@ class Identifiability:
         self,
         laboratory: Laboratory,
         truth: Geometry,
+        recipe: Recipe,
         name: str,
         metric: Metric,
         model: GenerativeModel,
@@ -157,7 +162,7 @@ class Identifiability:
         null["identity"] = value_of(metric, test.z_x, test.x)
         ceiling = {}
         if self._baselines:
-            shown = supervised(model, self._recipe, laboratory.key.fold("supervised"))
+            shown = supervised(model, recipe, laboratory.key.fold("supervised"))
             ceiling["supervised"] = value_of(metric, test.z_x, shown.encode(test.x))
         r2 = laboratory.metric("r2")
         details: dict[str, Any] = {
@@ -188,15 +193,19 @@ class Identifiability:
         return Finding(
             score=score,
             n=len(test.x),
-            facts=self._facts(truth, trained, model, swept),
+            facts=self._facts(truth, recipe, trained, model, swept),
             selection=_SELECTION,
             warnings=_warnings(truth, trained, self._is_bent(swept)),
         )
 
     def _facts(
-        self, truth: Geometry, trained: Trained, model: GenerativeModel, swept: Mapping[str, Any]
+        self,
+        truth: Geometry,
+        recipe: Recipe,
+        trained: Trained,
+        model: GenerativeModel,
+        swept: Mapping[str, Any],
     ) -> Mapping[str, Any]:
-        recipe = self._recipe
         return {
             "promise": promise(truth),
             "identifies": truth.identifies,
@@ -209,6 +218,7 @@ class Identifiability:
             "preset": self._preset,
             "steps": recipe.steps,
             "batch": recipe.batch,
+            "signal": round(model.signal, 4),
             "mixing": {"layers": self._layers, "condition": self._condition},
             "scale": {"end": trained.scale, "theory": getattr(truth, "matched_scale", None)},
             "turns": list(trained.turns),
@@ -226,8 +236,8 @@ class Identifiability:
         }
 
 
-def _recipe(name: str, dim: int, steps: int | None, batch: int | None) -> Recipe:
-    return preset(name, dim, {"steps": steps, "batch": batch})
+def _recipe(name: str, dim: int, changes: Mapping[str, Any], signal: float) -> Recipe:
+    return preset(name, dim, changes, signal)
 
 
 def _several(name: str, value: Any) -> tuple[Any, ...]:

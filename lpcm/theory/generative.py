@@ -83,7 +83,7 @@ class Mixing:
         """Mix, (n, d) -> (n, d)."""
         x = z @ self.weights[0].T
         for weight in self.weights[1:]:
-            x = np.where(x < 0, SLOPE * x, x) @ weight.T
+            x = np.maximum(x, SLOPE * x) @ weight.T  # a leaky ReLU, its slope being below 1
         return x
 
     def invert(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -140,6 +140,8 @@ class GenerativeModel:
         m: width of what only one side has; normal, independent of everything.
         spread: standard deviation of it; ``make`` takes that of a coordinate of z, so that neither drowns the other,
             as in Daunhawer et al. 2023, where both are standard normal.
+        signal: correlation of a coordinate of z_x with that of its partner, mean over coordinates, as measured by
+            ``make``.
         dependence: correlation in [0, 1) of a normal copula that ties the coordinates of z_x. The law of each
             coordinate stays, where the space allows it; on others the points are projected back.
         misaligned: share in [0, 1] of pairs whose text belongs to another image.
@@ -150,6 +152,7 @@ class GenerativeModel:
     text: Mixing
     m: int
     spread: float
+    signal: float
     dependence: float = 0.0
     misaligned: float = 0.0
 
@@ -180,17 +183,14 @@ class GenerativeModel:
             Mixing.draw(key.fold(side), geometry.dim + m, layers=layers, condition=condition)
             for side in ("image", "text")
         )
+        z_x, z_t = _latents(geometry, key.fold("spread"), _FOR_SPREAD, dependence, misaligned)
         spread = float(geometry.sample_marginal(key.fold("spread"), _FOR_SPREAD).std(0).mean())
-        return cls(geometry, image, text, m, spread, dependence, misaligned)
+        signal = float(np.mean([np.corrcoef(x, t)[0, 1] for x, t in zip(z_x.T, z_t.T, strict=True)]))
+        return cls(geometry, image, text, m, spread, signal, dependence, misaligned)
 
     def draw(self, key: Key, n: int) -> Pairs:
         """Draw n pairs."""
-        z_x = self.geometry.sample_marginal(key.fold("latent"), n)
-        if self.dependence:
-            z_x = self.geometry.project(tied(z_x, self.dependence, key.fold("tie")))
-        z_t = self.geometry.sample_conditional(key.fold("partner"), z_x)
-        if self.misaligned:
-            z_t = _mispaired(z_t, self.misaligned, key.fold("misaligned"))
+        z_x, z_t = _latents(self.geometry, key, n, self.dependence, self.misaligned)
         m_x, m_t = (
             self.spread * key.fold("own", side).generator().standard_normal((n, self.m))
             for side in ("image", "text")
@@ -200,6 +200,19 @@ class GenerativeModel:
             for mixing, parts in ((self.image, (z_x, m_x)), (self.text, (z_t, m_t)))
         )
         return Pairs(z_x, z_t, m_x, m_t, x, t)
+
+
+def _latents(
+    geometry: Geometry, key: Key, n: int, dependence: float, misaligned: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coupled latents of n pairs."""
+    z_x = geometry.sample_marginal(key.fold("latent"), n)
+    if dependence:
+        z_x = geometry.project(tied(z_x, dependence, key.fold("tie")))
+    z_t = geometry.sample_conditional(key.fold("partner"), z_x)
+    if misaligned:
+        z_t = _mispaired(z_t, misaligned, key.fold("misaligned"))
+    return z_x, z_t
 
 
 def tied(z: NDArray[np.float64], correlation: float, key: Key) -> NDArray[np.float64]:

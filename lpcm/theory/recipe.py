@@ -15,6 +15,9 @@ from lpcm.theory.encoder import Activation, Shape
 
 _ACTIVATION = Activation.GENTLE
 
+FAINT = 0.2
+"""Correlation of partners below which a recipe takes many more pairs: how many are needed falls with its square."""
+
 
 class Optimiser(str, Enum):
     """Who takes the steps."""
@@ -41,6 +44,7 @@ class Recipe:
 
     Args:
         batch: pairs a step, all of them fresh.
+        block: pairs of a batch that the loss compares with each other; ``None`` for all of them.
         steps: of explore and refine together.
         lr: of AdamW, at its highest; along a half cosine it falls to 0 in each phase.
         optimiser: of the hidden layers.
@@ -62,6 +66,7 @@ class Recipe:
     steps: int
     lr: float
     shape: Shape
+    block: int | None = None
     optimiser: Optimiser = Optimiser.ADAMW
     muon_lr: float = 0.08
     warm_up: int = 50
@@ -79,6 +84,8 @@ class Recipe:
         for name in ("batch", "steps", "test"):
             if getattr(self, name) < 2:
                 raise UsageError(f"{name} is {getattr(self, name)}: expected 2 or more")
+        if self.block is not None and self.block < 2:
+            raise UsageError(f"block is {self.block}: expected 2 or more pairs")
         if not self.lr > 0:
             raise UsageError(f"lr is {self.lr:g}: expected a rate above 0")
         for name in ("explore", "coarse"):
@@ -86,20 +93,24 @@ class Recipe:
                 raise UsageError(f"{name} is {getattr(self, name):g}: expected a share from 0 to 1")
 
 
-def _quick(dim: int) -> Recipe:
+def _quick(dim: int, signal: float) -> Recipe:
     return Recipe(
         batch=256, steps=200, lr=5e-3, shape=Shape((64, 64), _ACTIVATION), optimiser=Optimiser.MUON, warm_up=20,
         restarts=2, turn_steps=50, test=1024, points=4,
     )  # fmt: skip
 
 
-def _full(dim: int) -> Recipe:
-    return Recipe(
-        batch=2048, steps=6000, lr=5e-3, shape=Shape((128,) * 3, _ACTIVATION), optimiser=Optimiser.MUON, coarse=0.8
-    )  # fmt: skip
+def _full(dim: int, signal: float) -> Recipe:
+    shape = Shape((max(64, 6 * dim),) * 3, _ACTIVATION)
+    if signal < FAINT:
+        return Recipe(
+            batch=8192, block=1024, steps=22_000, lr=5e-3, muon_lr=0.05, shape=shape, optimiser=Optimiser.MUON,
+            coarse=0.8,
+        )  # fmt: skip
+    return Recipe(batch=2048, steps=6000, lr=5e-3, shape=shape, optimiser=Optimiser.MUON, coarse=0.8)
 
 
-def _paper(dim: int) -> Recipe:
+def _paper(dim: int, signal: float) -> Recipe:
     """The recipe of Zimmermann et al. 2021, main_mlp.py, which arXiv 2402.06223 follows as far as is known."""
     return Recipe(
         batch=6144, steps=300_000, lr=1e-4, shape=Shape((10 * dim, *[50 * dim] * 4, 10 * dim)), warm_up=0, explore=0.0,
@@ -112,7 +123,7 @@ _PRESETS = {"quick": _quick, "full": _full, "paper": _paper}
 PRESETS = tuple(_PRESETS)
 
 
-def preset(name: str, dim: int, changes: Mapping[str, Any]) -> Recipe:
+def preset(name: str, dim: int, changes: Mapping[str, Any], signal: float = 1.0) -> Recipe:
     """A recipe by its name.
 
     Args:
@@ -120,6 +131,9 @@ def preset(name: str, dim: int, changes: Mapping[str, Any]) -> Recipe:
             ``paper`` (days on a CPU).
         dim: d, width of the latents.
         changes: fields to replace; ``None`` leaves one as it is.
+        signal: correlation of a latent with its partner, as ``lpcm.theory.generative.GenerativeModel`` measures it.
+            Where it is below ``FAINT``, ``full`` draws fifteen times as many pairs, and compares them in blocks: what
+            a pair tells of so weak a bond is drowned by its own noise, not by that of the pairs beside it.
 
     Raises:
         UsageError: for an unknown name, or numbers that no training has.
@@ -131,4 +145,4 @@ def preset(name: str, dim: int, changes: Mapping[str, Any]) -> Recipe:
             f"preset {name!r} is unknown: expected {', '.join(PRESETS)}",
             nearest(name, PRESETS) or "type full",
         )
-    return replace(_PRESETS[name](dim), **{k: v for k, v in changes.items() if v is not None})
+    return replace(_PRESETS[name](dim, signal), **{k: v for k, v in changes.items() if v is not None})

@@ -21,7 +21,7 @@ def supervised(model: GenerativeModel, recipe: Recipe, key: Key) -> Encoder:
 
     Args:
         model: where pairs come from.
-        recipe: shape, batch, rates and steps, as for a pair.
+        recipe: shape, rates and steps, as for a pair; a batch is one block.
         key: where randomness comes from.
     """
     d = model.geometry.dim
@@ -30,9 +30,9 @@ def supervised(model: GenerativeModel, recipe: Recipe, key: Key) -> Encoder:
         entry = Whitening(model.draw(key.fold("entry"), FIT_ENTRY).x)
     encoder = Encoder(entry, model.image.d, d, recipe.shape, FreeHead(d, d), key.fold("weights"))
     optimisers = optimisers_of(recipe, (encoder,), ())
-    steps = recipe.steps
+    steps, batch = recipe.steps, recipe.block or recipe.batch  # what it is shown is not faint
     for step in range(steps):
-        pairs = model.draw(key.fold("supervised", step), recipe.batch)
+        pairs = model.draw(key.fold("supervised", step), batch)
         with torch.autocast("cpu", torch.bfloat16, enabled=step < recipe.coarse * steps):
             codes = encoder.trunk(torch.from_numpy(pairs.x))
         loss = nn.functional.mse_loss(codes, torch.from_numpy(pairs.z_x).float())

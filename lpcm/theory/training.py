@@ -216,9 +216,15 @@ class _Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.step < recipe.coarse * length):
             x, t = self.image.trunk(torch.from_numpy(pairs.x)), self.text.trunk(torch.from_numpy(pairs.t))
         if self.phase is Phase.EXPLORE:
-            loss = lpcm.contrastive_loss(x, t, self.free_scale.exp(), similarity="sqeuclidean")
+            scale = self.free_scale.exp()
+            losses = [
+                lpcm.contrastive_loss(a, b, scale, similarity="sqeuclidean") for a, b in self._blocks(x, t)
+            ]
         else:
-            loss = space_loss(self.space, self.image.head(x), self.text.head(t), self.log_scale.exp())
+            scale = self.log_scale.exp()
+            codes = self._blocks(self.image.head(x), self.text.head(t))
+            losses = [space_loss(self.space, a, b, scale) for a, b in codes]
+        loss = torch.stack(losses).mean()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise DataError(
@@ -228,6 +234,11 @@ class _Run:
         step_all(self.optimisers, loss, factor)
         self.step += 1
         return value
+
+    def _blocks(self, x: torch.Tensor, t: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Pairs of a batch that the loss compares with each other, all blocks of nearly one size."""
+        count = max(1, round(len(x) / (self.recipe.block or len(x))))
+        return list(zip(x.tensor_split(count), t.tensor_split(count), strict=True))
 
     def _turn(self) -> None:
         """Put the linear map between explore and refine into the MLPs."""

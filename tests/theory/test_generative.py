@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 from lpcm.disentanglers.haar import haar
 from lpcm.errors import DataError, UsageError
@@ -89,6 +90,25 @@ def test_latents_of_one_side_know_nothing_of_the_others_and_are_as_spread():
     assert np.abs(together[6:8, 8:]).max() < FIVE_SIGMA
     # Standard deviations of 4001 draws, and of the 4096 that the spread is measured on.
     assert pairs.m_x.std() == pytest.approx(pairs.z_x.std(), rel=0.05)
+
+
+@pytest.mark.parametrize("kappa", [1.0, 10.0])
+def test_the_signal_is_the_correlation_that_the_law_gives(kappa):
+    space = Sphere(10, conditional=f"vmf:{kappa:g}")
+    made = GenerativeModel.make(KEY, space)
+    # E[z_t | z_x] = I_5(kappa) / I_4(kappa) z_x in ten dimensions.
+    expected = special.ive(5, kappa) / special.ive(4, kappa)
+    # Ten correlations of 4,096 draws each: five standard errors of their mean.
+    assert made.signal == pytest.approx(expected, abs=5 / np.sqrt(10 * 4096))
+
+
+def test_strangers_among_pairs_take_from_the_signal():
+    space = Sphere(10, conditional="vmf:10")
+    signals = [GenerativeModel.make(KEY, space, misaligned=share).signal for share in (0.0, 0.5, 1.0)]
+    assert signals[1] == pytest.approx(
+        signals[0] / 2, abs=0.04
+    )  # five standard errors, and of the share of 4,096
+    assert abs(signals[2]) < 5 / np.sqrt(10 * 4096)
 
 
 def test_without_latents_of_one_side_there_are_none():

@@ -17,6 +17,7 @@ from lpcm.metrics.r2 import R2
 from lpcm.theory.encoder import Activation, Encoder, Shape, Whitening
 from lpcm.theory.generative import GenerativeModel
 from lpcm.theory.judging import judge, value_of
+from lpcm.theory.objective import space_loss
 from lpcm.theory.recipe import PRESETS, Optimiser, Recipe, preset
 from lpcm.theory.supervised import supervised
 from lpcm.theory.training import Temperature, train
@@ -204,8 +205,33 @@ def test_presets_are_recipes_and_changes_replace_their_fields(name):
     assert preset(name, 10, {"steps": 77, "batch": None}).steps == 77
 
 
+def test_a_faint_signal_gets_more_pairs_and_smaller_blocks():
+    usual, faint = (preset("full", 10, {}, signal) for signal in (0.6, 0.1))
+    assert faint.steps * faint.batch > 10 * usual.steps * usual.batch
+    assert faint.block < faint.batch
+    assert preset("quick", 10, {}, 0.1) == preset("quick", 10, {}, 0.6)
+
+
+@pytest.mark.parametrize("block", [2, 43, 64, 128, 4096])
+def test_a_loss_in_blocks_is_the_mean_over_blocks(tmp_path, block):
+    # Two steps at no rate: the first point of the curve holds the loss of the first batch.
+    recipe = replace(SMALL, steps=2, block=block, explore=0.0, coarse=0.0, lr=1e-30, muon_lr=1e-30, warm_up=0)
+    trained, made, _ = run(tmp_path, recipe=recipe)
+    space = Box(3, conditional="laplace:0.2")
+    pairs = made.draw(KEY.fold("train").fold("refine", 0), 128)
+    x, t = (
+        encoder(torch.from_numpy(rows)).detach().tensor_split(max(1, round(128 / block)))
+        for encoder, rows in ((trained.image, pairs.x), (trained.text, pairs.t))
+    )
+    parts = [space_loss(space, a, b, torch.tensor(trained.scale)) for a, b in zip(x, t, strict=True)]
+    # The curve is rounded to six digits.
+    assert trained.curve[0].loss == pytest.approx(float(torch.stack(parts).mean()), abs=2e-6)
+
+
 def test_unknown_presets_and_impossible_changes_are_refused():
     with pytest.raises(UsageError, match="quick"):
         preset("quik", 10, {})
     with pytest.raises(UsageError, match="batch"):
         preset("quick", 10, {"batch": 1})
+    with pytest.raises(UsageError, match="block is 1"):
+        preset("quick", 10, {"block": 1})
