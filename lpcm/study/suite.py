@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lpcm.errors import UsageError, nearest
+from lpcm.study.layers import joined
 from lpcm.study.spec import Study
 
 PARTS = "part"
@@ -87,17 +88,6 @@ def parts_of(values: Mapping[str, Any], changes: Mapping[str, Any], source: str)
         if any(part.name == name for part in found):
             raise UsageError(f"{source}: two parts are called {name!r}")
         own = {key: value for key, value in table.items() if key != "name"}
-        found.append(Part(name, Study.parse(_joined(shared, own, changes), f"{source}, part {name!r}")))
+        where = f"{source}, part {name!r}"
+        found.append(Part(name, Study.parse(joined(where, shared, own, changes), where)))
     return tuple(found)
-
-
-def _joined(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Later layers replace fields of earlier ones; settings are joined one by one."""
-    joined: dict[str, Any] = {}
-    for layer in layers:
-        for raw, value in layer.items():
-            name = raw.replace("-", "_")
-            if name == "set" and isinstance(value, Mapping) and isinstance(joined.get("set"), Mapping):
-                value = {**joined["set"], **value}
-            joined[name] = value
-    return joined

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lpcm.cli.main import main
+from lpcm.study.spec import Study
 
 TOY = Path(__file__).parents[1] / "study" / "toy_plugin.py"
 STUDY = [
@@ -60,6 +61,20 @@ def test_json_is_all_that_is_printed(command):
     assert {row["cell"]["disentangler"] for row in answer["summary"]} == {"none", "whiten"}
 
 
+def test_jobs_compute_in_several_processes(command):
+    code, out, err = command(*STUDY, "--seeds", "1", "--jobs", "2", "--json")
+    assert code == 0
+    assert len(json.loads(out)["summary"]) == 5
+    assert "5 of 5 cells" in err
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_jobs_are_a_count(command, jobs):
+    code, _, err = command(*STUDY, f"--jobs={jobs}")
+    assert code == 2
+    assert "expected a whole number of at least 1" in err
+
+
 def test_a_study_file_is_the_same_as_its_flags(command, tmp_path):
     command(*STUDY, "--seeds", "2", "--out", "by-flags", "--quiet")
     command("run", "by-flags/study.toml", "--out", "by-file", "--quiet")
@@ -82,6 +97,29 @@ def test_flags_change_the_fields_of_a_file(command):
     code, out, _ = command("run", "study.toml", "--seeds", "1", "--json", "--quiet")
     assert code == 0
     assert [row["seeds"] for row in json.loads(out)["summary"]] == [[0], [0]]
+
+
+def test_a_flag_for_one_setting_keeps_those_of_the_file(command):
+    lines = ('task = "fewshot"', "[set]", '"linear-probe.max_iter" = 50', '"linear-probe.C" = 0.5')
+    Path("study.toml").write_text("\n".join(lines))
+    flags = (
+        "--encoder",
+        "toy",
+        "--dataset",
+        "toy",
+        "--shots",
+        "1",
+        "--seeds",
+        "1",
+        "--adapter",
+        "linear-probe",
+    )
+    code, _, err = command(
+        "run", "study.toml", *flags, "--set", "linear-probe.max_iter=60", "--out", "a", "--quiet"
+    )
+    assert code == 0, err
+    kept = Study.parse(Study.load(Path("a/study.toml")), "a")
+    assert kept.set == (("linear-probe.C", 0.5), ("linear-probe.max_iter", 60))
 
 
 def test_show_prints_the_same_table_from_the_folder_alone(command, tmp_path):

@@ -45,6 +45,21 @@ def test_flags_change_every_part(tmp_path):
     assert {part.study.shots for part in parts} == {(4,)}
 
 
+def test_a_setting_changed_by_a_flag_or_a_part_leaves_the_others_as_they_are():
+    file = {
+        "task": "fewshot",
+        "set": {"ica": {"k": 8, "tol": 0.1}},
+        "part": [{"name": "a", "set": {"ica": {"k": 9}}}],
+    }
+    (part,) = parts_of(file, {"set": ["ica.seed=2"]}, "file.toml")
+    assert part.study.set == (("ica.k", 9), ("ica.seed", 2), ("ica.tol", 0.1))
+
+
+def test_a_flag_that_is_no_setting_is_refused_though_the_file_has_good_ones():
+    with pytest.raises(UsageError, match=r"part 'a': set is \['ica.k'\]: .*NAME.PARAM=VALUE"):
+        parts_of({"set": {"ica": {"k": 8}}, "part": [{"name": "a"}]}, {"set": ["ica.k"]}, "file.toml")
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [

@@ -1,9 +1,11 @@
 """Identifiability: cells are what was asked, rows carry what is needed to read them, violated rows say so."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from lpcm.cli.main import main
 from lpcm.errors import UsageError
 from lpcm.geometries.ball import Ball
 from lpcm.geometries.box import Box
@@ -202,3 +204,17 @@ def test_violated_parts_of_the_papers_table_are_violated_and_matched_ones_are_no
             covered = part.name in ("sphere-matched", "box-matched", "box-generalised-normal")
             assert (space.identifies != "nothing") is covered, (part.name, laws)
             assert reported(space, axes["metric"]) is not None
+
+
+@pytest.mark.parametrize(("name", "rows"), [("beyond-dags-table1", 16), ("identifiability-questions", 19)])
+def test_packaged_studies_run_to_their_end_when_cut_short(name, rows, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    short = ("preset=quick", "dim=3", "steps=30")
+    settings = [part for setting in short for part in ("--set", f"identifiability.{setting}")]
+    code = main(["run", name, "--seeds", "1", "--store", str(tmp_path / "store"), "--quiet", *settings])
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    found = [
+        json.loads(line) for file in tmp_path.rglob("rows.jsonl") for line in file.read_text().splitlines()
+    ]
+    assert len([row for row in found if row["level"] == "cell" and row["status"] == "done"]) == rows
