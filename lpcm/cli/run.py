@@ -19,6 +19,8 @@ from lpcm.errors import (
     LpcmError,
     MissingError,
 )
+from lpcm.study.crew import Jobs
+from lpcm.study.layers import joined
 from lpcm.study.progress import Reporter
 from lpcm.study.run_folder import write_parts
 from lpcm.study.runner import Run, Runner
@@ -54,6 +56,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the run (default: runs/NAME, the same for the same study)",
     )
+    command.add_argument(
+        "--jobs",
+        type=_processes,
+        default=1,
+        metavar="N",
+        help="compute N cells at a time, in processes that share the cores and the store (default: 1)",
+    )
     command.add_argument("--quiet", action="store_true", help="no progress")
     add_store(command)
 
@@ -62,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the study, or the parts of a suite one after the other, and print a table of each."""
     parts, suite = asked(arguments)
     host, store = host_of(arguments), store_of(arguments)
+    jobs = Jobs(arguments.jobs, tuple(arguments.no_plugin), tuple(Path(p) for p in arguments.plugin))
     home = (arguments.out or Path("runs") / suite) if suite else arguments.out
     if suite:
         write_parts(home, [part.name for part in parts])
@@ -71,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         if suite:
             reporter.note(f"part {part.name}, {len(done) + 1} of {len(parts)}")
         try:
-            result = Runner(host, store, reporter).run(part.study, home / part.name if suite else home)
+            runner = Runner(host, store, reporter, jobs)
+            result = runner.run(part.study, home / part.name if suite else home)
         except LpcmError as error:
             if not suite:
                 raise
@@ -104,7 +115,7 @@ def asked(arguments: argparse.Namespace) -> tuple[tuple[Part, ...], str]:
     source = f"{file} and command line" if _given(arguments) else str(file)
     if is_suite(values):
         return parts_of(values, _given(arguments), source), file.stem
-    return (Part("", Study.parse({**values, **_given(arguments)}, source)),), ""
+    return (Part("", Study.parse(joined(source, values, _given(arguments)), source)),), ""
 
 
 def _refuse_if_nothing_ran(result: Run) -> None:
@@ -148,6 +159,13 @@ def _answer(done: Sequence[tuple[str, Run]], suite: Path | None, code: int) -> d
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     names = [f.name for f in fields(Study)]
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def _processes(text: str) -> int:
+    """The value of ``--jobs``."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
+    return int(text)
 
 
 def _escaped(text: str) -> str:
