@@ -9,9 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -26,7 +27,7 @@ from lpcm.study.progress import Reporter
 from lpcm.study.rows import failed_row
 from lpcm.study.spec import Study
 from lpcm.study.station import Made, group_of
-from lpcm.study.worker import Job, Order, Ready, Refused, Told, work
+from lpcm.study.worker import Job, Order, Ready, Refused, Told, Warned, work
 
 _TRIES = 2
 _PATIENCE = 5.0  # seconds that workers have to end by themselves
@@ -71,7 +72,6 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     task: _Task
-    ready: bool = False
 
 
 class Crew:
@@ -91,7 +91,7 @@ class Crew:
         self._context = multiprocessing.get_context("spawn")  # torch cannot be forked once it has threads
         self._workers: list[_Worker] = []
         self._ending: list[BaseProcess] = []
-        self._noted: set[str] = set()
+        self._said: set[str] = set()
         self._began = False
 
     def __enter__(self) -> Crew:
@@ -172,7 +172,7 @@ class Crew:
     def _listen(self, worker: _Worker) -> Made | WorkerDiedError | None:
         """What became of the worker's cell; ``None`` where it is still at it."""
         try:
-            said = worker.connection.recv()
+            said: Made | Refused | Ready | Warned | Told = worker.connection.recv()
         except (EOFError, OSError):  # the latter in the middle of a message
             worker.connection.close()
             worker.process.join()
@@ -182,12 +182,20 @@ class Crew:
         if isinstance(said, Refused):
             raise LpcmError(said.message, said.hint)
         if isinstance(said, Ready):
-            worker.ready = self._began = True
-        elif isinstance(said, Told) and not (said.method == "note" and said.arguments[0] in self._noted):
-            # Every worker that reads a block has the same to say of it.
-            self._noted |= {said.arguments[0]} if said.method == "note" else set()
+            self._began = True
+        elif isinstance(said, Warned):
+            self._once(said.text, lambda: print(said.text, end="", file=sys.stderr))
+        elif said.method == "note":
+            self._once(said.arguments[0], lambda: self._reporter.note(said.arguments[0]))
+        else:
             getattr(self._reporter, said.method)(*said.arguments)
         return None
+
+    def _once(self, text: str, say: Callable[[], None]) -> None:
+        """Every worker that reads a block has the same to say of it."""
+        if text not in self._said:
+            self._said.add(text)
+            say()
 
     def _obituary(self, worker: _Worker) -> WorkerDiedError:
         how = _ended(worker.process.exitcode)

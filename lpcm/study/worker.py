@@ -10,11 +10,12 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from lpcm.errors import LpcmError
 from lpcm.study.progress import Reporter
@@ -69,11 +70,19 @@ class Told:
     arguments: tuple[Any, ...]
 
 
+@dataclass(frozen=True)
+class Warned:
+    """A warning of Python, as it is printed."""
+
+    text: str
+
+
 def work(connection: Connection, order: Order) -> None:
     """Compute jobs from a connection until it is closed.
 
     Args:
-        connection: receives ``Job``; sends ``Ready`` or ``Refused``, then ``Told`` and, for each job, ``Made``.
+        connection: receives ``Job``; sends ``Ready`` or ``Refused``, then ``Told``, ``Warned`` and, for each job,
+            ``Made``.
         order: what they are part of.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -81,6 +90,19 @@ def work(connection: Connection, order: Order) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def warn(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Where the user looks, since a process of its own would break into the bars."""
+        connection.send(Warned(warnings.formatwarning(message, category, filename, lineno, line)))
+
+    warnings.showwarning = warn
     try:
         _work(connection, order)
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -6,20 +6,24 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from lpcm.errors import LpcmError
-from lpcm.plugin.contracts import Cell
+from lpcm.plugin.contracts import Cell, Precision
 from lpcm.plugin.host import PluginHost
+from lpcm.store.files import FileDigests
 from lpcm.study import crew, worker
-from lpcm.study.crew import Jobs, _Task, _Waiting
+from lpcm.study.crew import Crew, Jobs, _Task, _Waiting
+from lpcm.study.patient import PatientStore
 from lpcm.study.plan import PlannedCell
 from lpcm.study.progress import Reporter
 from lpcm.study.rows import stable
 from lpcm.study.runner import Runner
 from lpcm.study.spec import Study
-from lpcm.study.worker import Job, Order, Ready
+from lpcm.study.worker import Job, Order, Ready, Told, Warned
 
 from .conftest import TOY
 
@@ -91,7 +95,7 @@ def test_two_processes_give_the_bytes_of_one_in_the_same_order(run, monkeypatch,
     assert again.planned == (9, 9)
 
 
-def test_a_death_costs_a_try_and_a_second_one_the_cell(run, monkeypatch, tmp_path):
+def test_a_death_costs_a_try_and_a_second_one_the_cell(run, monkeypatch, tmp_path, capfd):
     monkeypatch.setenv("TOY_MARK", str(tmp_path / "mark"))
     told = Listening()
     done = run(jobs=2, reporter=told, disentangler="none,dies,diesonce,explode")
@@ -106,6 +110,7 @@ def test_a_death_costs_a_try_and_a_second_one_the_cell(run, monkeypatch, tmp_pat
     assert "--jobs" in error["hint"]
     assert rows["explode"]["error"]["message"] == "deliberate"  # no death, so no second try
     assert [note.count("it is tried again") for note in told.notes] == [1, 1]
+    assert capfd.readouterr().err.count("UserWarning: told once by a worker") == 1
     assert done.exit_code == 1
     assert told.cells == len(done.rows) == 5
 
@@ -194,6 +199,42 @@ def test_a_worker_refuses_a_cell_that_is_no_longer_what_was_meant(tmp_path):
     assert isinstance(ready, Ready)
     assert made.row["status"] == "failed"
     assert "changed while the study was running" in made.row["error"]["message"]
+
+
+def test_what_every_worker_says_is_told_once(capsys):
+    told = Listening()
+    with Crew(Jobs(2), Study.parse(ASKED, "test"), Path("store"), told) as workers:
+        for said in (Told("note", ("unreadable",)), Warned("careful\n")) * 2:
+            assert workers._listen(SimpleNamespace(connection=Wire(said))) is None
+    assert told.notes == ["unreadable"]
+    assert capsys.readouterr().err == "careful\n"
+
+
+def test_blocks_are_encoded_with_the_threads_of_one_process(host, tmp_path):
+    from toy_plugin import ToyDataset, ToyEncoder  # the host has loaded it
+
+    seen = []
+
+    class Looking(ToyEncoder):
+        def encode_images(self, images):
+            seen.append(torch.get_num_threads())
+            return super().encode_images(images)
+
+    options = SimpleNamespace(argument="", precision=Precision.FP32)
+    samples = ToyDataset(options).samples("val")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with FileDigests(None) as files:
+            store = PatientStore(tmp_path, files, threads=3)
+            first = store.images(Looking(options), samples)
+            assert torch.get_num_threads() == 1
+            again = store.images(Looking(options), samples)
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {3}
+    assert len(seen) == 2  # the canary's probes and the images; what is kept is read
+    assert (first.features == again.features).all()
 
 
 def task(place, **axes):
