@@ -104,7 +104,7 @@ def _full(dim: int, signal: float) -> Recipe:
     shape = Shape((max(64, 6 * dim),) * 3, _ACTIVATION)
     if signal < FAINT:
         return Recipe(
-            batch=8192, block=1024, steps=22_000, lr=5e-3, muon_lr=0.05, shape=shape, optimiser=Optimiser.MUON,
+            batch=8192, block=512, steps=36_000, lr=5e-3, muon_lr=0.05, shape=shape, optimiser=Optimiser.MUON,
             coarse=0.8,
         )  # fmt: skip
     return Recipe(batch=2048, steps=6000, lr=5e-3, shape=shape, optimiser=Optimiser.MUON, coarse=0.8)
@@ -132,7 +132,7 @@ def preset(name: str, dim: int, changes: Mapping[str, Any], signal: float = 1.0)
         dim: d, width of the latents.
         changes: fields to replace; ``None`` leaves one as it is.
         signal: correlation of a latent with its partner, as ``lpcm.theory.generative.GenerativeModel`` measures it.
-            Where it is below ``FAINT``, ``full`` draws fifteen times as many pairs, and compares them in blocks: what
+            Where it is below ``FAINT``, ``full`` draws 24 times as many pairs, and compares them in blocks: what
             a pair tells of so weak a bond is drowned by its own noise, not by that of the pairs beside it.
 
     Raises:
