@@ -116,8 +116,13 @@ def assemble(
         raise UsageError("no encoder was given", "type --encoder NAME; see: lpcm-eval ls encoders")
     if not recipe.dataset:
         raise UsageError("no dataset was given", "type --dataset NAME; see: lpcm-eval ls datasets")
-    images = _encoder(recipe.encoder, host, files, place, Modality.IMAGE)
-    texts = _encoder(recipe.text_encoder or recipe.encoder, host, files, place, Modality.TEXT)
+    options = EncoderOptions(device=place.device, offline=place.offline, files=files, host=host)
+    text_encoder = recipe.text_encoder or recipe.encoder
+    images = find_encoder(recipe.encoder, host, options)
+    # One encoder for both sides reads its weights once.
+    texts = images if text_encoder == recipe.encoder else find_encoder(text_encoder, host, options)
+    _refuse_unread(recipe.encoder, images, Modality.IMAGE)
+    _refuse_unread(text_encoder, texts, Modality.TEXT)
     dim = recipe.dim or texts.dim
     geometry = make_geometry(host, recipe.geometry, dim, recipe.geometry_settings())
     datasets = {name: _dataset(name, host, files, place) for name in recipe.dataset}
@@ -160,7 +165,7 @@ def assemble(
     about = {
         "recipe": recipe.told(),
         "encoder": {"name": recipe.encoder, "digest": images.digest()},
-        "text_encoder": {"name": recipe.text_encoder or recipe.encoder, "digest": texts.digest()},
+        "text_encoder": {"name": text_encoder, "digest": texts.digest()},
         "data": {name: dataset.digest() for name, dataset in datasets.items()},
         "pairs": {"images": len(train), "texts": len(train.texts), "val": len(val)},
         "geometry": {"name": recipe.geometry, "settings": recipe.geometry_settings()},
@@ -201,15 +206,12 @@ def find_encoder(name: str, host: PluginHost, options: EncoderOptions) -> Encode
     return encoder
 
 
-def _encoder(name: str, host: PluginHost, files: FileDigests, place: Place, modality: Modality) -> Encoder:
-    options = EncoderOptions(device=place.device, offline=place.offline, files=files, host=host)
-    encoder = find_encoder(name, host, options)
+def _refuse_unread(name: str, encoder: Encoder, modality: Modality) -> None:
     if modality not in encoder.modalities:
         flag = "--text-encoder NAME" if modality is Modality.TEXT else "--encoder NAME"
         raise UsageError(
             f"encoder {name!r} reads no {modality.value}", f"type {flag}; see: lpcm-eval ls encoders"
         )
-    return encoder
 
 
 def _dataset(name: str, host: PluginHost, files: FileDigests, place: Place) -> Dataset:

@@ -118,12 +118,15 @@ class LearningImages:
         sources = ([self._source(row) for row in part.tolist()] for batch in parts for part in batch)
         with closing(decode_all(self._transform, sources, default_workers(total))) as decoded:
             for batch in parts:
-                pixels = []
+                size = self._transform.record.size
+                pixels = np.empty((sum(map(len, batch)), size, size, 3), np.uint8)
+                start = 0
                 for part in batch:
-                    pixels.append(self._whole(next(decoded), part))
-                    done += len(part)
-                    told(done, total)
-                yield self._tower(torch.from_numpy(np.concatenate(pixels)))
+                    pixels[start : start + len(part)] = self._whole(next(decoded), part)
+                    start += len(part)
+                    told(done + start, total)
+                done += start
+                yield self._tower(torch.from_numpy(pixels))
 
     def _source(self, row: int) -> ImageSource:
         source = self._samples[row].image
