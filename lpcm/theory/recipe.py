@@ -72,7 +72,7 @@ class Recipe:
     warm_up: int = 50
     explore: float = 0.3
     restarts: int = 3
-    turn_steps: int = 200
+    turn_steps: int = 600
     coarse: float = 0.0
     constant: bool = False
     entry: Entry = Entry.WHITENED

@@ -23,7 +23,7 @@ from lpcm.theory.recipe import Recipe
 
 _BATCH = 512
 _FLOOR = 1e-4  # of a variance, relative to the largest: codes beyond the latents must not become all noise
-_LR = 0.02
+_LR = 0.06
 _GAIN = 1.2  # standard deviation before a head, at the start: a uniform latent then fills a sigmoid from 0.11 to 0.89
 
 
