@@ -25,6 +25,14 @@ struct LpStep {
   static constexpr bool kOwn = false;
   static Reg run(Reg sum, Reg a, Reg b, Reg, Reg p) { return Vector::sub(sum, power(Vector::sub(a, b), p)); }
 };
+// The third power, that of the generalised normal law, in products: an eighth of the time of exp and log.
+struct CubeStep {
+  static constexpr bool kOwn = false;
+  static Reg run(Reg sum, Reg a, Reg b, Reg, Reg) {
+    const Reg t = Vector::sub(a, b);
+    return Vector::nfma(Vector::mul(t, t), Vector::abs(t), sum);
+  }
+};
 struct L1SlopeStep {
   static constexpr bool kOwn = true;
   static Reg run(Reg sum, Reg a, Reg b, Reg own, Reg) { return Vector::fma(a, sign(Vector::sub(own, b)), sum); }
@@ -35,6 +43,14 @@ struct LpSlopeStep {
     const Reg t = Vector::sub(own, b);
     const Reg size = Vector::mul(p, power(t, Vector::sub(p, Vector::set(1.0F))));
     return Vector::fma(a, Vector::mul(size, sign(t)), sum);
+  }
+};
+
+struct CubeSlopeStep {
+  static constexpr bool kOwn = true;
+  static Reg run(Reg sum, Reg a, Reg b, Reg own, Reg p) {
+    const Reg t = Vector::sub(own, b);
+    return Vector::fma(a, Vector::mul(p, Vector::mul(t, Vector::abs(t))), sum);
   }
 };
 
@@ -165,7 +181,9 @@ void logits(const Product<float, float>& p) {
   switch (p.measure) {
     case Measure::dot: return product_with<DotStep, ALayout::rows, kRows>(p);
     case Measure::l1: return product_with<L1Step, ALayout::rows, kRows>(p);
-    case Measure::lp: return product_with<LpStep, ALayout::rows, 2>(p);
+    case Measure::lp:
+      if (p.power == 3) return product_with<CubeStep, ALayout::rows, kRows>(p);
+      return product_with<LpStep, ALayout::rows, 2>(p);
   }
 }
 
@@ -174,7 +192,9 @@ void gradient(const Product<float, float>& p) {
   switch (p.measure) {
     case Measure::dot: return product_with<DotStep, kA, kRows>(p);
     case Measure::l1: return product_with<L1SlopeStep, kA, 4>(p);
-    case Measure::lp: return product_with<LpSlopeStep, kA, 2>(p);
+    case Measure::lp:
+      if (p.power == 3) return product_with<CubeSlopeStep, kA, 4>(p);
+      return product_with<LpSlopeStep, kA, 2>(p);
   }
 }
 
