@@ -21,6 +21,7 @@ from lpcm.errors import (
 )
 from lpcm.study.crew import Jobs
 from lpcm.study.layers import joined
+from lpcm.study.memory import keep_freed_memory
 from lpcm.study.progress import Reporter
 from lpcm.study.run_folder import write_parts
 from lpcm.study.runner import Run, Runner
@@ -70,6 +71,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the study, or the parts of a suite one after the other, and print a table of each."""
     parts, suite = asked(arguments)
+    keep_freed_memory()
     host, store = host_of(arguments), store_of(arguments)
     jobs = Jobs(arguments.jobs, tuple(arguments.no_plugin), tuple(Path(p) for p in arguments.plugin))
     home = (arguments.out or Path("runs") / suite) if suite else arguments.out

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from lpcm.cli.common import add_store, host_of, print_json, store_of
 from lpcm.cli.main import EXIT_INTERRUPTED, Parser, add_common
 from lpcm.errors import EXIT_DONE, EXIT_USAGE, LpcmError
+from lpcm.study.memory import keep_freed_memory
 from lpcm.train.recipe import Recipe, load
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def run() -> NoReturn:
 
 def _run(arguments: argparse.Namespace) -> int:
     recipe = asked(arguments)
+    keep_freed_memory()
     host, store = host_of(arguments), store_of(arguments)
     from lpcm.store.files import FileDigests
     from lpcm.train.assemble import Place, assemble

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lpcm.errors import LpcmError
+from lpcm.study.memory import keep_freed_memory
 from lpcm.study.progress import Reporter
 from lpcm.study.spec import Study
 
@@ -90,6 +91,7 @@ def work(connection: Connection, order: Order) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    keep_freed_memory()
 
     def warn(
         message: Warning | str,

@@ -25,6 +25,7 @@ from lpcm.keys import Key
 from lpcm.plugin.contracts import DatasetOptions, EncoderOptions, Sample
 from lpcm.store.features import FeatureStore
 from lpcm.store.files import FileDigests
+from lpcm.study.memory import keep_freed_memory
 from lpcm.train import checkpoint
 from lpcm.train.assemble import fresh_pair
 from lpcm.train.heads import Pair, Shape
@@ -210,6 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; compare with the packaged heads")
     add_store(parser)
     asked = parser.parse_args(arguments)
+    keep_freed_memory()
     path = asked.out or heads_file()
     store, threads = store_of(asked), torch.get_num_threads()
     with FileDigests(store / "files.sqlite") as files:
