@@ -131,4 +131,8 @@ def test_fused_agrees_with_the_reference(p):
         terms = max(1.0, true.norm().item() / 10, total if p["form"] != "sigmoid" else total * p["m"]) * 12
         # With smoothing autograd adds two gradients, each rounded to that dtype.
         rounded = true.norm() + (terms if p["smoothing"] else 0.0)
+        # What is beyond the largest number of that dtype, of float16 say, comes back infinite, as torch casts it.
+        over = got.isinf()
+        assert (true[over] * got[over].sign() > torch.finfo(leaf.dtype).max * (1 - tolerance)).all()
+        got = torch.where(over, true, got)
         assert (got - true).norm() <= torch.finfo(leaf.dtype).eps * rounded + tolerance * terms
