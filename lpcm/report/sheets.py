@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Any
 
 from lpcm.report.numbers import Row, Scale, duration, headed, scales_of
@@ -146,6 +147,7 @@ def _single(title: str, rows: Sequence[Row]) -> Sheet:
     columns = [
         *_columns(varying),
         Column(headed(_metric(rows), scales)),
+        Column("std"),
         Column("lowest seed"),
         Column("found"),
         Column("95 % over seeds"),
@@ -163,7 +165,7 @@ def _single(title: str, rows: Sequence[Row]) -> Sheet:
         (
             *(str(row["cell"].get(name, "")) for name in varying),
             _value(row, scale),
-            _lowest(row, scale),
+            *_of_trainings(row, scale),
             str(row["facts"].get("headline", "")),
             scale.span(row["interval"].get("seeds")),
             scale.span(row["interval"].get("samples")),
@@ -222,10 +224,11 @@ def _sizes(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
     return shared, differing
 
 
-def _lowest(row: Row, scale: Scale) -> str:
-    """The lowest of several seeds, where each is a training of its own: one that failed must not be averaged away."""
-    is_simulated = "dataset" not in row["cell"]
-    return scale.score(min(row["values"])) if is_simulated and len(row["values"]) > 1 else ""
+def _of_trainings(row: Row, scale: Scale) -> tuple[str, str]:
+    """Standard deviation and lowest of several seeds, where each is a training of its own: none is averaged away."""
+    if "dataset" in row["cell"] or len(row["values"]) < 2:
+        return "", ""
+    return scale.score(stdev(row["values"])), scale.score(min(row["values"]))
 
 
 def _share(row: Row, ceilings: Sequence[str]) -> str:
