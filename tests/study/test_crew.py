@@ -130,9 +130,13 @@ def waiting(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TOY_PIPE": str(pipe)},
+        # As a terminal starts it: what starts the tests may ignore Ctrl-C, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with pipe.open() as lines:
         yield process, lines
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
