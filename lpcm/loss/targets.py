@@ -7,16 +7,15 @@ amx level is skipped elsewhere, and says so.
 
 from __future__ import annotations
 
-import os
 import statistics
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
 import torch
 
 from lpcm import _core
+from lpcm.environment import variables
 from lpcm.loss import throughput
 from lpcm.loss.functional import contrastive_loss
 from lpcm.loss.problem import Implementation
@@ -93,25 +92,10 @@ def run(target: Target, *, turns: int = 5, shrink: int = 1) -> Outcome:
         return Outcome(
             target, n, (), Verdict.SKIP, f"level {target.level}; this processor has {', '.join(available)}"
         )
-    with _level(target.level):
+    # The core reads it at every call, the backward pass's too.
+    with variables({} if target.level is None else {"LPCM_CPU_LEVEL": target.level}):
         values = tuple(target.measure(n) for _ in range(1 if target.once else turns))
     return Outcome(target, n, values, verdict(target, values))
-
-
-@contextmanager
-def _level(name: str | None) -> Iterator[None]:
-    """LPCM_CPU_LEVEL for a while: the core reads it at every call, the backward pass's too."""
-    before = os.environ.get("LPCM_CPU_LEVEL")
-    if name is not None:
-        os.environ["LPCM_CPU_LEVEL"] = name
-    try:
-        yield
-    finally:
-        if name is not None:
-            if before is None:
-                del os.environ["LPCM_CPU_LEVEL"]
-            else:
-                os.environ["LPCM_CPU_LEVEL"] = before
 
 
 def _contender(name: str) -> throughput.Contender:

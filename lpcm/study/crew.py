@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lpcm.environment import variables
 from lpcm.errors import LpcmError
 from lpcm.study.plan import PlannedCell
 from lpcm.study.progress import Reporter
@@ -153,7 +154,7 @@ class Crew:
         process = self._context.Process(target=work, args=(there, self._order), name="lpcm-worker")
         worker = _Worker(process, here, task)
         with _interrupts_held():
-            with _environment(dict.fromkeys(_THREADS, str(share))):
+            with variables(dict.fromkeys(_THREADS, str(share))):  # libraries read them when they are loaded
                 process.start()
             self._workers.append(worker)
         there.close()  # or its end would never be seen
@@ -258,21 +259,6 @@ def _ended(code: int | None) -> str:
     except ValueError:  # a real-time signal has no name
         name = "no name"
     return f"was killed by signal {-code} ({name})"
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Variables for a process that is started meanwhile: its libraries read them when they are loaded."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from lpcm.environment import variables
 from lpcm.errors import LpcmError
 from lpcm.plugin.contracts import Cell, Precision
 from lpcm.plugin.host import PluginHost
@@ -273,7 +274,7 @@ def test_threads_are_those_that_were_asked_for_or_the_cores(monkeypatch, asked, 
 def test_variables_for_a_child_are_gone_afterwards(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    with crew._environment({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}):
+    with variables({"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}):
         assert (os.environ["OMP_NUM_THREADS"], os.environ["MKL_NUM_THREADS"]) == ("1", "1")
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert "MKL_NUM_THREADS" not in os.environ
