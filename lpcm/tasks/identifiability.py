@@ -79,9 +79,7 @@ class Identifiability:
             )
         self._head = head
         self._changes = {"steps": steps, "batch": batch}
-        _recipe(
-            preset, dim, self._changes, signal=1.0
-        )  # numbers that cannot be are refused before anything runs
+        self._recipe(signal=1.0)  # numbers that cannot be are refused before anything runs
         given = {
             "codes": codes,
             "temperature": temperature,
@@ -118,7 +116,7 @@ class Identifiability:
             dependence=float(swept["dependence"]),
             misaligned=float(swept["misaligned"]),
         )
-        recipe = _recipe(self._preset, self._dim, self._changes, model.signal)
+        recipe = self._recipe(model.signal)
         name = str(axes.get("metric", theorem_metric(truth)))
         metric = laboratory.metric(name)
         test = model.draw(laboratory.key.fold("test"), recipe.test)
@@ -133,6 +131,9 @@ class Identifiability:
             progress=laboratory.progress,
         )
         return self._finding(laboratory, truth, recipe, name, metric, model, test, trained, swept)
+
+    def _recipe(self, signal: float) -> Recipe:
+        return preset(self._preset, self._dim, self._changes, signal)
 
     def _is_bent(self, swept: Mapping[str, Any]) -> bool:
         """Whether a setting leaves what the paper's table speaks of."""
@@ -234,10 +235,6 @@ class Identifiability:
             ],
             "loss": trained.curve[-1].loss if trained.curve else None,
         }
-
-
-def _recipe(name: str, dim: int, changes: Mapping[str, Any], signal: float) -> Recipe:
-    return preset(name, dim, changes, signal)
 
 
 def _several(name: str, value: Any) -> tuple[Any, ...]:

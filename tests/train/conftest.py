@@ -1,5 +1,6 @@
 """Planted pairs: features of both sides are linear images of one latent, so that heads can find each other."""
 
+import errno
 import json
 from itertools import product
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from lpcm.train import checkpoint
 from lpcm.train.pairs import Pairs
 from lpcm.train.recipe import Recipe
 
@@ -24,6 +26,26 @@ def planted(concepts, copies=1, noise=0.05, seed=0, d=17, e=13, k=7):
     items = np.repeat(np.arange(concepts), copies)
     images = z[items] @ to_image + noise * draws.standard_normal((len(items), d))
     return Pairs(images.astype(np.float32), (z @ to_text).astype(np.float32), np.arange(len(items)), items)
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """Fills up after the second epoch of a training: what to tell its loop, and the files as they are then."""
+
+    def of(home):
+        kept = {}
+
+        def full(path, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def fill(epoch):
+            if epoch.number == 2:
+                kept.update({p.name: p.read_bytes() for p in home.iterdir()})
+                monkeypatch.setattr(checkpoint, "write_bytes", full)
+
+        return fill, kept
+
+    return of
 
 
 @pytest.fixture

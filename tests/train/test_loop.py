@@ -1,6 +1,5 @@
 """Training: it learns, chooses on validation, is deterministic, goes on where it was, and keeps the last good state."""
 
-import errno
 import math
 from copy import deepcopy
 from dataclasses import replace
@@ -178,18 +177,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_checkpoint_whole(recipe, 
     assert [epoch["number"] for epoch in told["epochs"]] == [1, 2]
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(recipe, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_last_good_checkpoint(recipe, disk, tmp_path, monkeypatch):
     folder = TrainingFolder(tmp_path / "run", about(recipe))
-    kept = {}
-
-    def full(path, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    def fill(epoch):
-        if epoch.number == 2:
-            kept.update({p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()})
-            monkeypatch.setattr(checkpoint, "write_bytes", full)
-
+    fill, kept = disk(tmp_path / "run")
     with pytest.raises(
         LpcmError, match="No space left on device; the checkpoint before it is whole"
     ) as caught:

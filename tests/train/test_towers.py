@@ -1,6 +1,5 @@
 """Towers that learn: they do, in chunks as at once, go on to the same bytes, and come back as the encoder run:PATH."""
 
-import errno
 import math
 from dataclasses import replace
 
@@ -265,19 +264,10 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(bare, made, tmp_path):
         assert (tmp_path / "halved" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_a_full_disk_leaves_the_last_good_towers(bare, made, host, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_last_good_towers(bare, made, host, disk, tmp_path, monkeypatch):
     training, found = made(bare)
     folder = TrainingFolder(tmp_path / "run", found.about)
-    kept = {}
-
-    def full(path, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    def fill(epoch):
-        if epoch.number == 2:
-            kept.update({p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()})
-            monkeypatch.setattr(checkpoint, "write_bytes", full)
-
+    fill, kept = disk(tmp_path / "run")
     with pytest.raises(LpcmError, match="the checkpoint before it is whole"):
         training.run(folder, fill)
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == kept
